@@ -1,0 +1,90 @@
+"""Linear algebra that the methods of this family share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpstrf
+
+Array = NDArray[np.float64]
+
+# A direction whose relative length is below this lies in the span of the others. It is above the
+# rounding of single-precision features (1e-7) and below any structure worth keeping.
+RANK_TOLERANCE = 1e-6
+
+
+class WhitenedView(NamedTuple):
+    """A view in an orthonormal basis: (X - mean) W = Q S."""
+
+    mean: Array  # (p,)
+    W: Array  # (p, rank); zero rows for columns that the others already span
+    Q: Array  # (n, rank), orthonormal up to the rounding that S corrects
+    S: Array  # (rank, rank), nearly the identity
+
+    @property
+    def rank(self) -> int:
+        """Numerical rank of the centred view."""
+        return self.W.shape[1]
+
+
+def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
+    """Centre and whiten one view over its numerical rank.
+
+    With Xc the centred view, C = XcᵀXc / n and the ridge C' = C + reg (tr C / p) I, finds W with
+    WᵀC'W = I.
+
+    Parameters
+    ----------
+    X : array of shape (n, p)
+    reg : float
+        Unit-free ridge; 0 is exact, and then unchanged by any invertible linear map of X.
+
+    Notes
+    -----
+    Columns are first brought to unit length, so their scales play no part in what counts as
+    dependent. A column whose pivot falls below ``RANK_TOLERANCE`` lies in the span of those taken
+    before it: it is dropped, and its weights are 0.
+
+    One Cholesky factor of XcᵀXc would square the condition number. The second, of the nearly
+    orthonormal Xc W, repairs that: CholeskyQR2 is as accurate as Householder QR while the
+    condition number stays below 1e8 (Yamamoto et al., ETNA 44, 2015), and several times faster.
+    """
+    n, p = X.shape
+    mean = X.mean(axis=0)
+    Z = X - mean
+    variance = np.einsum("ij,ij->j", Z, Z) / n  # (p,)
+    ridge = reg * variance.mean()  # reg tr C / p
+    scale = np.sqrt(variance + ridge)
+    scale[scale == 0] = 1  # a constant column stays 0 and is dropped below
+    Z /= scale
+    ridge = ridge / scale**2  # (p,), in the units of Z
+
+    C = Z.T @ Z / n + np.diag(ridge)  # (p, p), unit diagonal
+    R, pivot, rank, _ = dpstrf(C, tol=RANK_TOLERANCE**2)
+    kept = pivot[:rank] - 1
+    W = np.zeros((p, rank))
+    W[kept] = _inverse(np.triu(R[:rank, :rank]))
+    Q = Z @ W
+    R = cholesky(Q.T @ Q / n + (W.T * ridge) @ W, check_finite=False)  # nearly I
+    S = _inverse(R)
+    return WhitenedView(mean, W @ S / scale[:, None], Q, S)
+
+
+def whitened_cross_covariance(x: WhitenedView, y: WhitenedView) -> Array:
+    """Return W_xᵀ C_xy W_y, (rank_x, rank_y): its singular values are canonical correlations."""
+    return x.S.T @ (x.Q.T @ y.Q / len(x.Q)) @ y.S
+
+
+def _inverse(R: Array) -> Array:
+    """Invert an upper triangular matrix."""
+    return solve_triangular(R, np.eye(len(R)), check_finite=False)
+
+
+def fix_signs(A: Array, B: Array) -> tuple[Array, Array]:
+    """Flip paired columns of A (p, k), B (q, k) so that A's largest entry in each is positive."""
+    largest = np.abs(A).argmax(axis=0)
+    sign = np.where(A[largest, np.arange(A.shape[1])] < 0, -1.0, 1.0)
+    return A * sign, B * sign

