@@ -261,7 +261,8 @@ class HashModel(CommonSpaceModel):
         """Return the number of equal bits, n_bits - Hamming distance, (n, m)."""
         B = self.encode_image(image).astype(np.float32)
         D = self.encode_text(text).astype(np.float32)
-        return (self.n_bits + B @ D.T) / 2  # exact in float32 for any real code length
+        equal: NDArray[np.float32] = np.float32(0.5) * (np.float32(self.n_bits) + B @ D.T)
+        return equal  # whole numbers, exact in float32
 
 
 class SimilarityModel(RetrievalModel):

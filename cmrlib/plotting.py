@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from cmrlib.datasets import PairedDataset
-from cmrlib.evaluation import precision_recall
+from cmrlib.evaluation import label_relevance, precision_recall
 
 RIGHT, WRONG, NEUTRAL = "#1a7f5a", "#c4472b", "#5b6770"
 
@@ -81,6 +81,7 @@ def retrieval_gallery(
         raise ValueError(f"similarity must be ({len(data)}, {len(data)}), got {S.shape}.")
     asked, answered = direction.split("->")
     S = S if asked == "image" else S.T
+    relevant = label_relevance(data.labels, data.labels)
     n_results = min(n_results, len(data))
     if ax is None:
         size = (1.1 * (n_results + 1.3), 1.15 * len(queries) + 0.3)
@@ -95,9 +96,7 @@ def retrieval_gallery(
         bottom = 1 - (line + 1.2) * height
         _draw(ax, data, query, asked, (0, bottom, width, height), NEUTRAL, "")
         for place, row in enumerate(np.argsort(-S[query], kind="stable")[:n_results]):
-            right = np.any(data.labels[row] == data.labels[query])
-            if data.labels.ndim == 2:
-                right = bool(data.labels[row] @ data.labels[query])
+            right = bool(relevant[query, row])
             mark = ("✓" if right else "✗") + ("★" if row == query else "")
             box = ((1.25 + place) * width, bottom, width, height)
             _draw(ax, data, int(row), answered, box, RIGHT if right else WRONG, mark)

@@ -93,7 +93,7 @@ class PairedDataset:
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         captions: Sequence[str] = [self.captions[i] for i in rows] if self.captions else ()
-        arrays = {
+        arrays: dict[str, Any] = {
             field: None if value is None else value[rows]
             for field in ("image", "text", "labels", "items", "test")
             for value in (getattr(self, field),)

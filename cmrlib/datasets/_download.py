@@ -6,12 +6,14 @@ import hashlib
 import os
 from pathlib import Path
 
-import pooch
-
 
 def data_home() -> Path:
     """Return the folder of downloaded data: $CMRLIB_DATA, or ~/.cache/cmrlib."""
-    return Path(os.environ.get("CMRLIB_DATA") or pooch.os_cache("cmrlib")).expanduser()
+    if chosen := os.environ.get("CMRLIB_DATA"):
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("cmrlib"))
 
 
 def require_file(folder: Path, name: str, sha256: str, url: str | None) -> Path:
@@ -27,7 +29,10 @@ def require_file(folder: Path, name: str, sha256: str, url: str | None) -> Path:
         If its SHA-256 is not `sha256`.
     """
     path = folder / name
-    if not path.exists() and url is not None:
+    content = _read(path)
+    if content is None and url is not None:
+        import pooch
+
         try:
             pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder)
         except ValueError as error:
@@ -36,13 +41,23 @@ def require_file(folder: Path, name: str, sha256: str, url: str | None) -> Path:
             raise OSError(
                 f"cannot download {url} ({error}); fetch {name} yourself and put it in {folder}."
             ) from error
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise OSError(f"cannot read {path}: {error.strerror or error}.") from error
+        content = _read(path)
+    if content is None:
+        raise FileNotFoundError(f"there is no file {path}.")
+    digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise ValueError(
             f"{path} is damaged or another file (sha256 {digest}, expected {sha256}); delete it "
             "and load again."
         )
     return path
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content of a file, None if there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror or error}.") from error

@@ -81,8 +81,8 @@ def make_hidden_signal(
     n_features_text: int = 20,
     *,
     n_classes: int = 5,
-    signal: float = 0.5,
-    n_nuisance: int = 5,
+    signal: float = 1.0,
+    n_nuisance: int = 10,
     nuisance: float = 4.0,
     random_state: int | None = None,
 ) -> PairedDataset:
@@ -95,10 +95,11 @@ def make_hidden_signal(
     Parameters
     ----------
     n_samples, n_features_image, n_features_text, n_classes : int
-    signal : float, default=0.5
+    signal : float, default=1
         Standard deviation of the class centres; the unshared noise has 1.
-    n_nuisance : int, default=5
-        Number of shared nuisance factors.
+    n_nuisance : int, default=10
+        Number of shared nuisance factors: an unsupervised method with at most that many
+        components retrieves classes at random.
     nuisance : float, default=4
         Standard deviation that these factors have in the views.
     random_state : int, optional

@@ -90,17 +90,17 @@ def evaluate(
     S = np.asarray(model.similarity(data.image, data.text))
     same_pair = pair_relevance(len(data))
     same_class = None if data.labels is None else label_relevance(data.labels, data.labels)
+    answerable = np.ones(len(S), bool) if same_class is None else same_class.any(axis=1)
 
     def measure(S: np.ndarray) -> dict[str, float]:
         found = {}
         if same_class is not None:
             found["mAP@all"] = mean_average_precision(S, same_class)
             for k in precision_at:
-                found[f"P@{k}"] = float(precision_at_k(S, same_class, k).mean())
+                found[f"P@{k}"] = float(precision_at_k(S, same_class, k)[answerable].mean())
         for k in recall_at:
             found[f"R@{k}"] = float(recall_at_k(S, same_pair, k).mean())
         return found
 
     random = measure(np.zeros_like(S))
-    alone = 0 if same_class is None else int((~same_class.any(axis=1)).sum())
-    return Report(measure(S), measure(S.T), random, len(data), alone)
+    return Report(measure(S), measure(S.T), random, len(data), int((~answerable).sum()))

@@ -4,7 +4,8 @@ Every function takes a similarity matrix S (n_queries, n_items), larger is close
 relevance matrix of the same shape. Items with equal similarity form a *tie group*, and a metric
 is by default its expectation when the order inside each group is drawn at random: no result
 depends on how a sort happens to break ties. ``ties="best"`` and ``"worst"`` put the relevant
-items of each group first and last.
+items of each group first and last; these bound every metric but AP@k over hits, which may rate
+fewer hits higher.
 
 A query with no relevant item has no average precision and no recall: its value is NaN, and means
 leave it out.
@@ -108,29 +109,31 @@ def _group_precision(N: Array, R: Array, m: Array, h: Array) -> Array:
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, np.max(N + m, initial=0) + 1))])
     a = harmonic[N + m] - harmonic[N]
     b = m - (N + 1) * a
-    return h / m * ((R + 1) * a + (h - 1) / np.maximum(m - 1, 1) * b)
+    return h / np.maximum(m, 1) * ((R + 1) * a + (h - 1) / np.maximum(m - 1, 1) * b)
 
 
 def _average_precision(ranking: _Ranking, k: int, denominator: Denominator) -> Array:
     """Expected AP@k of each row of a batch; NaN where nothing is relevant."""
     relevant, hits, first, last = ranking
     total = hits[:, -1]  # R of the paper's formulas, over the whole ranking
-    # groups that end above the cut: one value each, at the group's last rank
-    whole = (np.arange(hits.shape[1]) == last) & (last < first[:, [k - 1]])
+    # groups that the cut leaves whole: one value each, at the group's last rank
+    whole = (np.arange(hits.shape[1]) == last) & (last < k)
     query, rank = np.nonzero(whole)
     N = first[query, rank]
     R = np.where(N > 0, hits[query, N - 1], 0)
     h = hits[query, rank] - R
     above = np.bincount(query, _group_precision(N, R, rank - N + 1, h), minlength=len(hits))
 
-    # the group that holds rank k: h of its r relevant items fall above the cut
+    # the group that the cut divides, if any: h of its r relevant items fall above the cut
     N, R, n, r = ranking.group(k - 1)
-    m = k - N
+    divided = N + n > k
+    m = np.where(divided, k - N, 0)
+    R = np.where(divided, R, hits[:, k - 1])
     value = np.zeros(len(hits))
-    for h in range(int(np.minimum(m, r).max()) + 1):
-        chance = hypergeom.pmf(h, n, r.astype(int), m)
-        within = above + _group_precision(N, R, m, np.full(len(hits), float(h)))
-        bottom = {"hits": R + h, "min(R,k)": np.minimum(total, k), "R": total}[denominator]
+    for found in range(int(np.minimum(m, r).max()) + 1):
+        chance = hypergeom.pmf(found, n, r.astype(int), m)
+        within = above + _group_precision(N, R, m, np.full(len(hits), float(found)))
+        bottom = {"hits": R + found, "min(R,k)": np.minimum(total, k), "R": total}[denominator]
         value += chance * np.divide(within, bottom, out=np.zeros_like(within), where=bottom > 0)
     return np.where(total > 0, value, np.nan)
 

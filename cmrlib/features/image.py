@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from cmrlib.features._pretrained import optional_package, verify_sha256
 
@@ -32,12 +32,13 @@ def pixels(picture: Image.Image) -> NDArray[np.float32]:
     rgba = picture.convert("RGBA").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
     white = Image.new("RGBA", rgba.size, "white")
     rgb = Image.alpha_composite(white, rgba).convert("RGB")
-    return (np.asarray(rgb, np.float32).transpose(2, 0, 1) - 127) / 128
+    array: NDArray[np.float32] = np.asarray(rgb, np.float32).transpose(2, 0, 1)
+    return (array - np.float32(127)) / np.float32(128)
 
 
 @lru_cache(maxsize=1)
-def _efficientnet_lite0(device: str) -> Any:
-    """Return the network with its ImageNet weights, in evaluation mode."""
+def efficientnet_lite0(device: str = "cpu") -> Any:
+    """Return the network with its ImageNet weights, verified, in evaluation mode."""
     import torch
 
     network = optional_package("efficientnet_lite_pytorch").EfficientNet.from_name(
@@ -88,7 +89,7 @@ def cnn_features(
     """
     import torch
 
-    network = _efficientnet_lite0(device)
+    network = efficientnet_lite0(device)
     features = np.empty((len(pictures), 1280), np.float32)
     with torch.inference_mode():
         for start in tqdm(range(0, len(pictures), batch_size), disable=not verbose, unit="batch"):

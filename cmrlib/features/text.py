@@ -71,4 +71,4 @@ def sentence_features(
         normalize_embeddings=True,
         show_progress_bar=verbose,
     )
-    return features
+    return features.reshape(len(captions), 384)  # (0, 384) for no captions
