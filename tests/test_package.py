@@ -97,3 +97,9 @@ def test_every_public_model_is_in_the_catalogue():
 def test_unknown_method_lists_the_known():
     with pytest.raises(ValueError, match="no method 'SVM'; there are CCA"):
         method("SVM")
+
+
+def test_the_readme_prints_what_it_says():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code, printed = re.search(r"```python\n(.+?)```\s+```text\n(.+?)```", readme, re.S).groups()
+    assert in_fresh_python(code) == printed.strip()
