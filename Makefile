@@ -17,7 +17,7 @@ book: .venv/.installed ## Execute the chapters that changed and write the HTML
 	@echo "The book is in $(SITE)/index.html: open that file, or run 'make serve'."
 
 test: .venv/.installed ## Run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 notebooks: .venv/.installed ## Write the student notebooks beside the chapters
 	$(BIN)/python tools/make_notebooks.py
