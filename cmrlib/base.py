@@ -92,11 +92,11 @@ def check_pairs(
     if len(X) < 2:
         raise ValueError("one pair is not enough to fit a model; at least 2 are needed.")
     for name, array in (("image", X), ("text", Y)):
-        _check_varies(array, name)
+        check_varies(array, name)
     return X, Y
 
 
-def _check_varies(array: Array, name: str) -> None:
+def check_varies(array: Array, name: str) -> None:
     """Refuse constant columns, except zeros: a unit or word that never fires is no mistake."""
     constant = array.max(axis=0) == array.min(axis=0)
     if constant.all():

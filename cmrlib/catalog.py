@@ -34,6 +34,8 @@ class Method:
         The structural test.
     example : dict
         Parameters for a small fit.
+    grid : dict
+        Parameter to list of values: what the benchmark chooses from, on validation data.
     note : str
     """
 
@@ -49,6 +51,7 @@ class Method:
     section: str
     test: str
     example: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
     note: str = ""
 
     def load(self) -> type[RetrievalModel]:

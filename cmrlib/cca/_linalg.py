@@ -55,6 +55,8 @@ def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
     n, p = X.shape
     mean = X.mean(axis=0)
     Z = X - mean
+    left = Z.mean(axis=0)  # rounding, which an offset of 1e6 makes felt
+    mean, Z = mean + left, Z - left
     variance = np.einsum("ij,ij->j", Z, Z) / n  # (p,)
     ridge = reg * variance.mean()  # reg tr C / p
     scale = np.sqrt(variance + ridge)

@@ -75,9 +75,7 @@ def permutation(answer: Answer) -> None:
     if abs(level - observed) < 1e-6:
         raise Wrong("This is the correlation of the true pairing: shuffle the rows of Y.")
     rng = np.random.default_rng(7)
-    null = [
-        CCA(n_components=5).fit(X, Y[rng.permutation(150)]).correlations_ for _ in range(200)
-    ]
+    null = [CCA(n_components=5).fit(X, Y[rng.permutation(150)]).correlations_ for _ in range(200)]
     largest = np.array(null)[:, 0]
     if level < np.quantile(largest, 0.75):
         raise Wrong(
@@ -110,7 +108,5 @@ def weighting(answer: Answer) -> None:
     T /= np.linalg.norm(T, axis=1, keepdims=True)
     weighted = answer(model, image, text, 2)
     if np.allclose(weighted, plain):
-        raise Wrong(
-            "The weights have no effect: scale the columns before the rows are normalised."
-        )
+        raise Wrong("The weights have no effect: scale the columns before the rows are normalised.")
     close(weighted, S @ T.T, "Scale both encodings by correlations_ ** power, then normalise.")
