@@ -90,3 +90,11 @@ def fix_signs(A: Array, B: Array) -> tuple[Array, Array]:
     largest = np.abs(A).argmax(axis=0)
     sign = np.where(A[largest, np.arange(A.shape[1])] < 0, -1.0, 1.0)
     return A * sign, B * sign
+
+
+def column_correlations(S: Array, T: Array) -> Array:
+    """Return the correlation of each column of S (n, k) with the same column of T, (k,)."""
+    S, T = S - S.mean(axis=0), T - T.mean(axis=0)
+    lengths = np.linalg.norm(S, axis=0) * np.linalg.norm(T, axis=0)
+    correlations: Array = np.sum(S * T, axis=0) / lengths
+    return correlations

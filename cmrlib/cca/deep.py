@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmrlib.base import CommonSpaceModel, check_pairs
+from cmrlib.cca._linalg import column_correlations
 from cmrlib.cca.linear import CCA
 
 Array = NDArray[np.float64]
@@ -289,10 +290,7 @@ class DCCA(CommonSpaceModel):
     def correlations(self, image: ArrayLike, text: ArrayLike) -> Array:
         """Return the correlation of each pair of components on other pairs, (n_components,)."""
         X, Y = check_pairs(image, text)
-        S, T = self.encode_image(X), self.encode_text(Y)  # (n, k)
-        S, T = S - S.mean(axis=0), T - T.mean(axis=0)
-        lengths = np.linalg.norm(S, axis=0) * np.linalg.norm(T, axis=0)
-        return np.sum(S * T, axis=0) / lengths
+        return column_correlations(self.encode_image(X), self.encode_text(Y))
 
 
 class _Standardiser:

@@ -15,7 +15,7 @@ from sklearn.metrics.pairwise import additive_chi2_kernel, euclidean_distances
 from sklearn.utils import check_scalar
 
 from cmrlib.base import CommonSpaceModel, check_pairs
-from cmrlib.cca._linalg import RANK_TOLERANCE, fix_signs
+from cmrlib.cca._linalg import RANK_TOLERANCE, column_correlations, fix_signs
 
 Array = NDArray[np.float64]
 
@@ -325,10 +325,7 @@ class KCCA(CommonSpaceModel):
         The figure to believe: a rich kernel correlates any training set.
         """
         X, Y = check_pairs(image, text)
-        S, T = self.encode_image(X), self.encode_text(Y)  # (n, k)
-        S, T = S - S.mean(axis=0), T - T.mean(axis=0)
-        lengths = np.linalg.norm(S, axis=0) * np.linalg.norm(T, axis=0)
-        return np.sum(S * T, axis=0) / lengths
+        return column_correlations(self.encode_image(X), self.encode_text(Y))
 
 
 def _dual(features: _Features, A: Array) -> Array:

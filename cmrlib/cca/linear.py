@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
 from cmrlib.base import CommonSpaceModel, check_pairs
-from cmrlib.cca._linalg import fix_signs, whiten, whitened_cross_covariance
+from cmrlib.cca._linalg import column_correlations, fix_signs, whiten, whitened_cross_covariance
 
 Array = NDArray[np.float64]
 
@@ -111,7 +111,4 @@ class CCA(CommonSpaceModel):
         Training correlations flatter; these, on pairs not trained on, tell what was learnt.
         """
         X, Y = check_pairs(image, text)
-        S, T = self.encode_image(X), self.encode_text(Y)  # (n, k)
-        S, T = S - S.mean(axis=0), T - T.mean(axis=0)
-        lengths = np.linalg.norm(S, axis=0) * np.linalg.norm(T, axis=0)
-        return np.sum(S * T, axis=0) / lengths
+        return column_correlations(self.encode_image(X), self.encode_text(Y))
