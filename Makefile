@@ -48,6 +48,6 @@ clean: ## Remove what was built; .venv and data stay
 	  echo "Python 3.11 or newer is needed, but '$(PYTHON)' is not: name another one with 'make PYTHON=python3.12'." >&2; exit 1; }
 	@echo "Installing about 190 pinned packages into .venv; the first time this takes some minutes ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[encoders,book,test,lint]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[encoders,search,scale,book,test,lint]'
 	@touch $@
 	@echo "Installed."

@@ -7,6 +7,8 @@ The subpackages are imported on first use, so that ``import cmrlib`` returns at 
 ``cmrlib.cca``          canonical correlation analysis and its relatives
 ``cmrlib.evaluation``   ranking metrics with declared cut-offs, denominators and tie rules
 ``cmrlib.plotting``     retrieval galleries, precision-recall curves, similarity maps
+``cmrlib.search``       exact, hashed, FAISS and distributed search of encodings
+``cmrlib.benchmark``    all methods under one protocol; ``python -m cmrlib.benchmark``
 ``cmrlib.exercises``    checks for the exercises of the book
 ``cmrlib.catalog``      the list of methods
 """
@@ -18,6 +20,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "base",
+    "benchmark",
     "catalog",
     "cca",
     "datasets",
@@ -25,6 +28,7 @@ _SUBMODULES = (
     "exercises",
     "features",
     "plotting",
+    "search",
 )
 
 

@@ -4,18 +4,31 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    label_ranking_average_precision_score,
+    ndcg_score,
+)
 
 from cmrlib.evaluation import (
     average_precision,
+    f1_at_k,
+    first_relevant_rank,
+    graded_relevance,
     label_relevance,
     mean_average_precision,
+    mean_reciprocal_rank,
+    median_rank,
+    ndcg_at_k,
     pair_relevance,
     precision_at_k,
     precision_recall,
     random_average_precision,
     ranking,
     recall_at_k,
+    reciprocal_rank,
+    top_n_precision,
 )
 
 DENOMINATORS = ("hits", "min(R,k)", "R")
@@ -95,6 +108,165 @@ def test_precision_recall_curve_equals_enumeration(ties):
         assert recall[k - 1] == pytest.approx(found, abs=1e-14)
 
 
+@pytest.mark.parametrize("ties", CHOOSE)
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
+def test_f1_equals_enumeration_of_harmonic_means(k, ties):
+    def f1(order):
+        precision, recall = order[:k].mean(), order[:k].sum() / order.sum()
+        return 2 * precision * recall / (precision + recall) if precision else 0.0
+
+    np.testing.assert_allclose(
+        f1_at_k(S, REL, k, ties=ties), enumerate_orders(f1, ties), atol=1e-14
+    )
+
+
+def first(order):
+    return np.argmax(order) + 1
+
+
+@pytest.mark.parametrize("ties", CHOOSE)
+def test_first_relevant_rank_and_its_reciprocal_equal_enumeration(ties):
+    best_first = {"expected": "expected", "best": "worst", "worst": "best"}[ties]  # small is good
+    rank = enumerate_orders(first, best_first)
+    np.testing.assert_allclose(first_relevant_rank(S, REL, ties=ties), rank, atol=1e-14)
+    reciprocal = enumerate_orders(lambda order: 1 / first(order), ties)
+    np.testing.assert_allclose(reciprocal_rank(S, REL, ties=ties), reciprocal, atol=1e-14)
+    assert median_rank(S, REL, ties=ties) == pytest.approx(np.median(rank), abs=1e-14)
+    assert mean_reciprocal_rank(S, REL, ties=ties) == pytest.approx(reciprocal.mean(), abs=1e-14)
+
+
+@pytest.mark.parametrize("ties", CHOOSE)
+def test_top_n_precision_equals_enumeration(ties):
+    truth = [enumerate_orders(lambda o, k=k: o[:k].mean(), ties).mean() for k in (1, 4, 6)]
+    np.testing.assert_allclose(
+        top_n_precision(S, REL, [1, 4, 6, 9], ties=ties), [*truth, truth[-1]]
+    )
+
+
+GRADES = np.array([[2, 0, 1, 0, 0, 3], [0, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 4, 1, 0, 2]])
+GRADED = np.tile(GRADES, (len(SCORES), 1))
+GAINS = {"linear": lambda grade: grade, "exponential": lambda grade: 2.0**grade - 1}
+
+
+@pytest.mark.parametrize("ties", CHOOSE)
+@pytest.mark.parametrize("gain", GAINS)
+@pytest.mark.parametrize("k", [1, 3, 6, None])
+def test_ndcg_equals_enumeration(k, gain, ties):
+    def dcg(grades):
+        return sum(GAINS[gain](g) / np.log2(i + 1) for i, g in enumerate(grades[:k], start=1))
+
+    truth = []
+    for s, grades in zip(S, GRADED, strict=True):
+        ideal = dcg(sorted(grades, reverse=True))
+        every = [dcg(order) / ideal for order in tie_orders(s, grades)]
+        truth.append(CHOOSE[ties](every))
+    found = ndcg_at_k(S, GRADED, k, gain=gain, ties=ties)
+    np.testing.assert_allclose(found, truth, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, None])
+def test_ndcg_agrees_with_scikit_learn_with_ties(k):
+    """Whose gains are linear, and who averages gains over ties as well."""
+    rng = np.random.default_rng(0)
+    s, grades = rng.integers(0, 6, size=(30, 25)), rng.integers(0, 4, size=(30, 25))
+    assert ndcg_at_k(s, grades, k, gain="linear").mean() == pytest.approx(
+        ndcg_score(grades, s, k=k), rel=1e-12
+    )
+    assert ndcg_at_k(s, grades, k).mean() == pytest.approx(
+        ndcg_score(2.0**grades - 1, s, k=k), rel=1e-12
+    )
+
+
+def test_ndcg_by_hand():
+    """Grades 1 0 2: gains 1, 0, 3; DCG = 1 + 3/2, ideal 3 + 1/log2(3)."""
+    found = ndcg_at_k([[3, 2, 1]], [[1, 0, 2]])
+    np.testing.assert_allclose(found, [2.5 / (3 + 1 / np.log2(3))])
+    linear = ndcg_at_k([[3, 2, 1]], [[1, 0, 2]], gain="linear")
+    np.testing.assert_allclose(linear, [2 / (2 + 1 / np.log2(3))])
+
+
+def test_gain_does_not_matter_for_two_grades():
+    both = [ndcg_at_k(S, r, 4, gain=g) for r in (REL, REL.astype(int)) for g in GAINS]
+    for other in both[1:]:
+        np.testing.assert_array_equal(both[0], other)
+
+
+def test_f1_and_reciprocal_rank_agree_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    s, r = rng.normal(size=(20, 30)), rng.random((20, 30)) < 0.2
+    r[:, 0] = True
+    shown = np.argsort(np.argsort(-s)) < 7
+    truth = [f1_score(a, b) for a, b in zip(r, shown, strict=True)]
+    np.testing.assert_allclose(f1_at_k(s, r, 7), truth, rtol=1e-12)
+    pairs = pair_relevance(20)
+    truth = label_ranking_average_precision_score(pairs, s[:, :20])
+    assert mean_reciprocal_rank(s[:, :20], pairs) == pytest.approx(truth, rel=1e-12)
+
+
+def test_expected_reciprocal_is_more_than_the_reciprocal_of_the_expected_rank():
+    everything_tied = np.zeros((1, 100))
+    one = np.arange(100)[None] == 3
+    assert first_relevant_rank(everything_tied, one)[0] == pytest.approx(50.5)
+    harmonic = (1 / np.arange(1, 101)).mean()
+    assert reciprocal_rank(everything_tied, one)[0] == pytest.approx(harmonic, rel=1e-12)
+
+
+def test_median_rank_is_a_median_and_not_a_mean():
+    s = [[4, 3, 2, 1]] * 3
+    r = np.eye(4, dtype=bool)[[0, 1, 3]]  # ranks 1, 2, 4
+    assert median_rank(s, r) == 2
+
+
+COUNTED = {
+    "bits": (0, 65, np.uint8),
+    "signed bytes, all of them": (-128, 128, np.int8),
+    "whole floats": (-32, 33, np.float32),
+    "whole doubles": (0, 600, np.float64),
+    "far from zero": (2**31 - 300, 2**31 - 1, np.int32),
+    "huge unsigned": (2**63, 2**63 + 200, np.uint64),
+    "steps of one from a half": (0, 40, "half"),
+    "one bit": (0, 2, bool),
+}
+
+
+@pytest.mark.parametrize("ties", CHOOSE)
+@pytest.mark.parametrize("case", COUNTED)
+def test_counting_equals_sorting_exactly(monkeypatch, case, ties):
+    """Bit for bit, so that a metric does not depend on the type of its similarities."""
+    low, high, dtype = COUNTED[case]
+    rng = np.random.default_rng(0)
+    s = rng.integers(0, high - low, size=(30, 200))
+    s[0, :2] = 0, high - low - 1  # the extremes are there
+    s = s / 1.0 + 0.5 if dtype == "half" else (s.astype(np.uint64) + np.uint64(low % 2**64))
+    s = s.astype(np.int64).astype(dtype) if dtype not in ("half", np.uint64) else s
+    r = rng.random(s.shape) < 0.3
+    r[1] = False
+    assert ranking._levels(s).max() == high - low - 1
+    counted = all_metrics(s, r, ties)
+    monkeypatch.setattr(ranking, "_levels", lambda S: None)
+    by_rank = s.astype(np.float64) if dtype is not np.uint64 else s - np.uint64(low)
+    for one, other in zip(counted, all_metrics(by_rank, r, ties), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "s",
+    [
+        [[0.0, 1e-20, 1.0]],  # 1 - 1e-20 is 1
+        [[0.0, 0.25, 1.0]],
+        [[0.0, 1.0, 5000.0]],
+        [[0, 2**62, -(2**62)]],
+        np.array([[1, 0, 2**63]], np.uint64),
+        np.array([[1e308, -1e308, 0]]),
+    ],
+)
+def test_what_cannot_be_counted_is_sorted(s):
+    assert ranking._levels(np.asarray(s)) is None
+    r = np.array([[True, False, False]])
+    rank = (np.asarray(s, dtype=object)[0] > np.asarray(s, dtype=object)[0, 0]).sum() + 1
+    assert average_precision(s, r) == pytest.approx([1 / rank])
+
+
 def test_hand_values():
     """Ranked 1 0 1 0 0 1: precisions 1, 2/3, 3/6 at the hits, so AP = (1 + 2/3 + 1/2) / 3."""
     s, r = [[6, 5, 4, 3, 2, 1]], [[True, False, True, False, False, True]]
@@ -152,6 +324,12 @@ def all_metrics(s, r, ties="expected"):
         *(average_precision(s, r, k, ties=ties) for k in (None, 1, 3, 4)),
         precision_at_k(s, r, 4, ties=ties),
         recall_at_k(s, r, 4, ties=ties),
+        *(average_precision(s, r, k, denominator="R", ties=ties) for k in (1, 3, 4)),
+        f1_at_k(s, r, 3, ties=ties),
+        first_relevant_rank(s, r, ties=ties),
+        reciprocal_rank(s, r, ties=ties),
+        ndcg_at_k(s, r, 4, ties=ties),
+        top_n_precision(s, r, [1, 3], ties=ties),
         *precision_recall(s, r, ties=ties),
     ]
 
@@ -191,7 +369,12 @@ def test_query_without_relevant_item_is_nan_and_left_out_of_means():
     for k, denominator in product((None, 1, 2), DENOMINATORS):
         ap = average_precision(s, r, k, denominator=denominator)
         assert np.isnan(ap).tolist() == [False, True, True]
-    assert np.isnan(recall_at_k(s, r, 2)).tolist() == [False, True, True]
+    for metric in (recall_at_k, f1_at_k, ndcg_at_k):
+        assert np.isnan(metric(s, r, 2)).tolist() == [False, True, True]
+    for metric in (first_relevant_rank, reciprocal_rank):
+        assert np.isnan(metric(s, r)).tolist() == [False, True, True]
+    assert (median_rank(s, r), mean_reciprocal_rank(s, r)) == (2, 0.5)
+    np.testing.assert_allclose(top_n_precision(s, r, [1, 2]), [0, 1 / 2])
     assert precision_at_k(s, r, 2).tolist() == [0.5, 0, 0]  # a fraction of the shown, so defined
     assert mean_average_precision(s, r) == 0.5
     precision, recall = precision_recall(s, r)
@@ -201,10 +384,10 @@ def test_query_without_relevant_item_is_nan_and_left_out_of_means():
 
 def test_no_relevant_item_at_all_is_an_error():
     nothing = np.zeros(S.shape, bool)
-    with pytest.raises(ValueError, match="no query has a relevant item"):
-        mean_average_precision(S, nothing)
-    with pytest.raises(ValueError, match="no query has a relevant item"):
-        precision_recall(S, nothing)
+    means = (mean_average_precision, precision_recall, median_rank, mean_reciprocal_rank)
+    for mean in (*means, lambda s, r: top_n_precision(s, r, [1])):
+        with pytest.raises(ValueError, match="no query has a relevant item"):
+            mean(S, nothing)
 
 
 METRICS = {
@@ -212,6 +395,10 @@ METRICS = {
     "mean_average_precision": mean_average_precision,
     "precision_at_k": lambda s, r, **kw: precision_at_k(s, r, 2, **kw),
     "recall_at_k": lambda s, r, **kw: recall_at_k(s, r, 2, **kw),
+    "f1_at_k": lambda s, r, **kw: f1_at_k(s, r, 2, **kw),
+    "first_relevant_rank": first_relevant_rank,
+    "reciprocal_rank": reciprocal_rank,
+    "top_n_precision": lambda s, r, **kw: top_n_precision(s, r, [1, 2], **kw),
     "precision_recall": precision_recall,
 }
 OK = np.array([[0.3, 0.2, 0.1]])
@@ -242,7 +429,16 @@ def test_bad_input_is_refused(metric, case):
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, 2.0, "3"])
 @pytest.mark.parametrize(
-    "metric", [average_precision, mean_average_precision, precision_at_k, recall_at_k]
+    "metric",
+    [
+        average_precision,
+        mean_average_precision,
+        precision_at_k,
+        recall_at_k,
+        f1_at_k,
+        ndcg_at_k,
+        lambda s, r, k: top_n_precision(s, r, [1, k]),
+    ],
 )
 def test_bad_cut_is_refused(metric, k):
     with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
@@ -253,6 +449,33 @@ def test_bad_cut_is_refused(metric, k):
 def test_unknown_denominator_is_refused(metric):
     with pytest.raises(ValueError, match="denominator must be one of.*'k'"):
         metric(OK, YES, 2, denominator="k")
+
+
+BAD_GRADES = {
+    "negative": ([[1, -1, 0]], {}, ValueError, "finite and not negative"),
+    "NaN": ([[1, np.nan, 0]], {}, ValueError, "finite and not negative"),
+    "words": ([["a", "b", "c"]], {}, TypeError, "relevance must hold real numbers"),
+    "shape": ([[1, 2]], {}, ValueError, "one shape"),
+    "gain": ([[1, 2, 0]], {"gain": "log"}, ValueError, "gain must be one of.*'log'"),
+    "ties": ([[1, 2, 0]], {"ties": "mean"}, ValueError, "ties must be one of"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GRADES)
+def test_bad_grades_are_refused(case):
+    grades, options, error, sentence = BAD_GRADES[case]
+    with pytest.raises(error, match=sentence):
+        ndcg_at_k(OK, grades, **options)
+
+
+def test_graded_relevance_counts_common_classes():
+    queries, items = [[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1], [1, 1, 0]]
+    np.testing.assert_array_equal(graded_relevance(queries, items), [[1, 0, 2], [0, 0, 0]])
+    np.testing.assert_array_equal(graded_relevance([0, 1], [1, 0]), [[0, 1], [1, 0]])
+    many = np.ones((1, 300), np.uint8)
+    assert graded_relevance(many, many)[0, 0] == 300
+    with pytest.raises(ValueError, match="cannot be compared"):
+        graded_relevance([0, 1], [[1, 0]])
 
 
 def test_label_relevance_of_class_numbers():
