@@ -44,7 +44,7 @@ def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
 
     Notes
     -----
-    Columns are first brought to unit length, so their scales play no part in what counts as
+    C is first brought to a unit diagonal, so the scales of columns play no part in what counts as
     dependent. A column whose pivot falls below ``RANK_TOLERANCE`` lies in the span of those taken
     before it: it is dropped, and its weights are 0.
 
@@ -56,23 +56,21 @@ def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
     mean = X.mean(axis=0)
     Z = X - mean
     left = Z.mean(axis=0)  # rounding, which an offset of 1e6 makes felt
-    mean, Z = mean + left, Z - left
-    variance = np.einsum("ij,ij->j", Z, Z) / n  # (p,)
-    ridge = reg * variance.mean()  # reg tr C / p
-    scale = np.sqrt(variance + ridge)
+    mean += left
+    Z -= left
+    C = Z.T @ Z / n
+    ridge = reg * np.trace(C) / p
+    scale = np.sqrt(np.diag(C) + ridge)  # (p,)
     scale[scale == 0] = 1  # a constant column stays 0 and is dropped below
-    Z /= scale
-    ridge = ridge / scale**2  # (p,), in the units of Z
 
-    C = Z.T @ Z / n + np.diag(ridge)  # (p, p), unit diagonal
-    R, pivot, rank, _ = dpstrf(C, tol=RANK_TOLERANCE**2)
+    correlation = (C + ridge * np.eye(p)) / np.outer(scale, scale)
+    R, pivot, rank, _ = dpstrf(correlation, tol=RANK_TOLERANCE**2)
     kept = pivot[:rank] - 1
     W = np.zeros((p, rank))
-    W[kept] = _inverse(np.triu(R[:rank, :rank]))
+    W[kept] = _inverse(np.triu(R[:rank, :rank])) / scale[kept, None]
     Q = Z @ W
-    R = cholesky(Q.T @ Q / n + (W.T * ridge) @ W, check_finite=False)  # nearly I
-    S = _inverse(R)
-    return WhitenedView(mean, W @ S / scale[:, None], Q, S)
+    S = _inverse(cholesky(Q.T @ Q / n + ridge * W.T @ W, check_finite=False))  # nearly I
+    return WhitenedView(mean, W @ S, Q, S)
 
 
 def whitened_cross_covariance(x: WhitenedView, y: WhitenedView) -> Array:
