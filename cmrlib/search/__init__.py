@@ -15,7 +15,7 @@ from cmrlib.search.faiss_indexes import (
     FaissHammingHNSW,
     FaissHammingIVF,
 )
-from cmrlib.search.hamming import HammingIndex, hamming_distance, hamming_top_k
+from cmrlib.search.hamming import HammingIndex, hamming_top_k, packed_hamming_distance
 from cmrlib.search.tables import HashTables
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "HammingIndex",
     "HashTables",
     "SearchIndex",
-    "hamming_distance",
+    "packed_hamming_distance",
     "hamming_top_k",
     "merge_top_k",
 ]

@@ -45,7 +45,7 @@ def _distances(query: Array, columns: Array, scratch: Array, ones: Array, total:
     return total
 
 
-def hamming_distance(queries: ArrayLike, codes: ArrayLike, n_bits: int) -> NDArray[np.int32]:
+def packed_hamming_distance(queries: ArrayLike, codes: ArrayLike, n_bits: int) -> NDArray[np.int32]:
     """Return all Hamming distances between packed codes, (n_queries, n).
 
     For a database too large for such a matrix there is :func:`hamming_top_k`.
@@ -53,9 +53,9 @@ def hamming_distance(queries: ArrayLike, codes: ArrayLike, n_bits: int) -> NDArr
     Examples
     --------
     >>> import numpy as np
-    >>> from cmrlib.search import hamming_distance
+    >>> from cmrlib.search import packed_hamming_distance
     >>> codes = np.packbits([[1, 0, 1, 1], [0, 0, 0, 1]], axis=1)
-    >>> hamming_distance(codes, codes, n_bits=4)
+    >>> packed_hamming_distance(codes, codes, n_bits=4)
     array([[0, 2],
            [2, 0]], dtype=int32)
     """

@@ -14,7 +14,7 @@ from cmrlib.search._checks import whole
 from cmrlib.search._file import Arrays
 from cmrlib.search._index import BinaryIndex, Rows
 from cmrlib.search._topk import Closest, Result, stack
-from cmrlib.search.hamming import hamming_distance
+from cmrlib.search.hamming import packed_hamming_distance
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ def _masks(n_bits: int, radius: int) -> Array:
 
 def _ones(words: Array) -> Array:
     packed = words.view(np.uint8).reshape(-1, 8)
-    return hamming_distance(np.zeros((1, 8), np.uint8), packed, 64)[0]
+    return packed_hamming_distance(np.zeros((1, 8), np.uint8), packed, 64)[0]
 
 
 class HashTables(BinaryIndex):
@@ -160,7 +160,7 @@ class HashTables(BinaryIndex):
             ids = np.unique(np.concatenate([ids, *rings]))
             if self.radius is None or r == radius:
                 best = Closest(k, np.int32)
-                best.offer(hamming_distance(query[None], codes[ids], self.n_bits)[0], ids)
+                best.offer(packed_hamming_distance(query[None], codes[ids], self.n_bits)[0], ids)
                 complete = self.n_tables * (r + 1) - 1  # nothing up to that distance is missed
                 if best.result(self._NO_VALUE)[0][-1] <= complete:
                     break

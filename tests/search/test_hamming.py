@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmrlib.base import HashModel
-from cmrlib.search import HammingIndex, hamming, hamming_distance, hamming_top_k
+from cmrlib.search import HammingIndex, hamming, hamming_top_k, packed_hamming_distance
 
 WIDTHS = [1, 7, 8, 16, 24, 32, 48, 64, 65, 96, 128, 256, 300, 520]
 
@@ -40,7 +40,7 @@ def test_equals_brute_force_for_every_width(n_bits, popcount, monkeypatch):
     monkeypatch.setattr(hamming, "_BLOCK_BYTES", 1000)  # several blocks, the last one shorter
     codes, queries = random_codes(503, n_bits, 0), random_codes(9, n_bits, 1)
     np.testing.assert_array_equal(
-        hamming_distance(queries, codes, n_bits), all_distances(queries, codes, n_bits)
+        packed_hamming_distance(queries, codes, n_bits), all_distances(queries, codes, n_bits)
     )
     for k in (1, 10, 503):
         distances, ids = HammingIndex(n_bits).add(codes).search(queries, k)
@@ -51,7 +51,7 @@ def test_equals_brute_force_for_every_width(n_bits, popcount, monkeypatch):
 
 def test_distances_beyond_a_byte(popcount):
     zeros, ones = np.zeros((1, 80), np.uint8), np.full((1, 80), 255, np.uint8)
-    assert hamming_distance(zeros, ones, 640)[0, 0] == 640
+    assert packed_hamming_distance(zeros, ones, 640)[0, 0] == 640
     distances, _ = HammingIndex(640).add(np.concatenate([ones, zeros])).search(zeros, 2)
     assert distances.tolist() == [[0, 640]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cmrlib.search import HammingIndex, HashTables, hamming_distance, tables
+from cmrlib.search import HammingIndex, HashTables, packed_hamming_distance, tables
 
 N_BITS = 24
 
@@ -17,7 +17,7 @@ def clustered_codes(n, n_bits, seed):
 
 
 CODES, QUERIES = clustered_codes(700, N_BITS, 0)[:640], clustered_codes(700, N_BITS, 0)[640:]
-DISTANCES = hamming_distance(QUERIES, CODES, N_BITS)
+DISTANCES = packed_hamming_distance(QUERIES, CODES, N_BITS)
 
 
 def cut(codes, n_bits, n_tables):
