@@ -68,7 +68,7 @@ def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
     kept = pivot[:rank] - 1
     W = np.zeros((p, rank))
     W[kept] = _inverse(np.triu(R[:rank, :rank])) / scale[kept, None]
-    Q = Z @ W
+    Q = _multiply_in_place(Z, W)
     S = _inverse(cholesky(Q.T @ Q / n + ridge * W.T @ W, check_finite=False))  # nearly I
     return WhitenedView(mean, W @ S, Q, S)
 
@@ -76,6 +76,15 @@ def whiten(X: Array, reg: float = 0.0) -> WhitenedView:
 def whitened_cross_covariance(x: WhitenedView, y: WhitenedView) -> Array:
     """Return W_xᵀ C_xy W_y, (rank_x, rank_y): its singular values are canonical correlations."""
     return x.S.T @ (x.Q.T @ y.Q / len(x.Q)) @ y.S
+
+
+def _multiply_in_place(Z: Array, W: Array, rows: int = 128) -> Array:
+    """Return Z W, (n, rank), in the memory of Z (n, p): a second array of n rows costs time."""
+    rank = W.shape[1]
+    for start in range(0, len(Z), rows):
+        block = Z[start : start + rows]
+        block[:, :rank] = block @ W
+    return Z[:, :rank]
 
 
 def _inverse(R: Array) -> Array:
