@@ -45,7 +45,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Answer", "Result", "Wrong", "check", "close", "exercise", "shape"]
+__all__ = [
+    "Answer",
+    "Result",
+    "Wrong",
+    "check",
+    "close",
+    "exercise",
+    "number",
+    "shape",
+    "statements",
+]
 
 Answer = Callable[..., Any]
 Check = Callable[[Answer], None]
@@ -143,6 +153,24 @@ def shape(actual: ArrayLike, expected: tuple[int, ...], what: str = "the result"
     if array.shape != expected:
         raise Wrong(f"Expected {what} to have shape {expected}, got {array.shape}.")
     return array
+
+
+def number(actual: Any, what: str = "the result") -> float:
+    """Return ``actual`` as a float; refuse it if it is not a single number."""
+    return float(shape(actual, (), what))
+
+
+def statements(answer: Answer, right: dict[str, tuple[bool, str]]) -> None:
+    """Refuse a dictionary of statements and truth values that is wrong in one.
+
+    ``right`` holds for each statement whether it is true, and why.
+    """
+    given = answer()
+    if not isinstance(given, dict) or set(given) != set(right):
+        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
+    for statement, (true, why) in right.items():
+        if bool(given[statement]) != true:
+            raise Wrong(f"Think again about {statement!r}: {why}.")
 
 
 def _numbers(actual: ArrayLike) -> NDArray[Any]:

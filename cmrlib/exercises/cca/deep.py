@@ -6,7 +6,7 @@ import numpy as np
 
 from cmrlib.cca import CCA
 from cmrlib.datasets import make_gaussian_views
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 
 def _outputs() -> tuple[np.ndarray, np.ndarray]:
@@ -132,9 +132,4 @@ def beliefs(answer: Answer) -> None:
             "the maximum over linear maps is what CCA computes",
         ),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for belief, (true, why) in right.items():
-        if bool(given[belief]) != true:
-            raise Wrong(f"Think again about {belief!r}: {why}.")
+    statements(answer, right)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 
 def _kernels(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,12 +91,7 @@ def beliefs(answer: Answer) -> None:
             "inner products are all that is used; the space may have infinitely many dimensions",
         ),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for belief, (true, why) in right.items():
-        if bool(given[belief]) != true:
-            raise Wrong(f"Think again about {belief!r}: {why}.")
+    statements(answer, right)
 
 
 @exercise("cca/kernel/cholesky")

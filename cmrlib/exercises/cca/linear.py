@@ -6,7 +6,7 @@ import numpy as np
 
 from cmrlib.cca import CCA
 from cmrlib.datasets import make_gaussian_views
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 
 @exercise("cca/linear/whiten")
@@ -58,12 +58,7 @@ def invariance(answer: Answer) -> None:
         "column repeated": (False, "a repeated column adds no weighted sum that was not there"),
         "rows shuffled": (True, "CCA learns from which row belongs to which, and that is lost"),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for action, (changes, why) in right.items():
-        if bool(given[action]) != changes:
-            raise Wrong(f"Think again about {action!r}: {why}.")
+    statements(answer, right)
 
 
 @exercise("cca/linear/permutation")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cmrlib.cca.linear import CCA
 from cmrlib.cca.many_views import GCCA
 from cmrlib.datasets import make_gaussian_views
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 Array = NDArray[Any]
 
@@ -92,12 +92,7 @@ def leak(answer: Answer) -> None:
         "validation groups to choose k": (True, "they are part of the training data"),
         "a row in the table of unsupervised methods": (False, "labels were used in training"),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for use, (fair, why) in right.items():
-        if bool(given[use]) != fair:
-            raise Wrong(f"Think again about {use!r}: {why}.")
+    statements(answer, right)
 
 
 @exercise("cca/many_views/variance")

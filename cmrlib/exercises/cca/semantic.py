@@ -8,7 +8,7 @@ from scipy.special import softmax
 from cmrlib.cca.semantic import SCM, SM
 from cmrlib.datasets import PairedDataset, make_hidden_signal
 from cmrlib.evaluation import evaluate
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 
 @exercise("cca/semantic/posteriors")
@@ -81,12 +81,7 @@ def changes(answer: Answer) -> None:
             "canonical variates have variance 1 whatever the scale of the features",
         ),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for action, (does, why) in right.items():
-        if bool(given[action]) != does:
-            raise Wrong(f"Think again about {action!r}: {why}.")
+    statements(answer, right)
 
 
 @exercise("cca/semantic/same_class")

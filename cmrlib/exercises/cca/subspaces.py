@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cmrlib.cca.subspaces import CFA
 from cmrlib.datasets import make_gaussian_views
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
+from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
 
 Array = NDArray[Any]
 
@@ -71,12 +71,7 @@ def scale(answer: Answer) -> None:
         "PLS": (True, "covariance grows with the scale, and the directions have unit length"),
         "PLS after standardising": (False, "standardising takes the factor away again"),
     }
-    given = answer()
-    if not isinstance(given, dict) or set(given) != set(right):
-        raise Wrong(f"Return a dictionary with exactly these keys: {sorted(right)}.")
-    for method, (changes, why) in right.items():
-        if bool(given[method]) != changes:
-            raise Wrong(f"Think again about {method!r}: {why}.")
+    statements(answer, right)
 
 
 @exercise("cca/subspaces/distance")

@@ -5,11 +5,7 @@ from math import comb, isclose, log2
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
-
-
-def _number(actual: object, what: str = "the result") -> float:
-    return float(shape(actual, (), what))  # type: ignore[arg-type]
+from cmrlib.exercises import Answer, Wrong, close, exercise, number
 
 
 def _refuse(got: float, reasons: dict[float, str]) -> None:
@@ -22,7 +18,7 @@ def _refuse(got: float, reasons: dict[float, str]) -> None:
 def f1(answer: Answer) -> None:
     ranked = [1, 0, 1, 0, 0, 1, 1]  # k = 3: P = 2/3, R = 1/2
     _refuse(
-        _number(answer(list(ranked), 3)),
+        number(answer(list(ranked), 3)),
         {
             (2 / 3 + 1 / 2) / 2: "That is the arithmetic mean: F1 is the harmonic mean.",
             2 / 7: "A factor of 2 is missing.",
@@ -35,7 +31,7 @@ def f1(answer: Answer) -> None:
     for k in range(1, 8):
         truth = 2 * sum(ranked[:k]) / (k + 4)
         close(answer(list(ranked), k), truth, f"F1@{k} of 1 0 1 0 0 1 1 is {truth:.3f}.")
-    if _number(answer([0, 0, 1], 2)) != 0:
+    if number(answer([0, 0, 1], 2)) != 0:
         raise Wrong("Without a hit in the top k the F1 score is 0.")
 
 
@@ -44,7 +40,7 @@ def first(answer: Answer) -> None:
     similarity = np.array([2, 1, 3, 2, 2, 2])
     relevant = np.array([True, True, False, False, True, False])  # N = 1, n = 4, r = 2
     _refuse(
-        _number(answer(similarity.copy(), relevant.copy())),
+        number(answer(similarity.copy(), relevant.copy())),
         {
             1 + (4 + 1) / 2: "That is the middle of the tie group, right for one relevant item.",
             1 + 4 / 2: "Not n / r: r relevant items leave r + 1 stretches of the others.",
@@ -74,7 +70,7 @@ def ndcg(answer: Answer) -> None:
         return sum(grade / log2(i + 1) for i, grade in enumerate(ranked, start=1))
 
     _refuse(
-        _number(answer(list(grades), 3)),
+        number(answer(list(grades), 3)),
         {
             linear([1, 0, 3]) / linear([3, 2, 1]): "Your gain is the grade l; take 2^l - 1.",
             dcg([1, 0, 3]): "Divide by the DCG of the best order.",
@@ -94,7 +90,7 @@ def ndcg(answer: Answer) -> None:
 def ball(answer: Answer) -> None:
     within = (1 + 4) / 16  # 4 bits, radius 1
     _refuse(
-        _number(answer(4, 1, 3)),
+        number(answer(4, 1, 3)),
         {
             within**3: "That is the probability that all items are within the radius.",
             1 - within**3: "That is the probability that not all items are within the radius.",

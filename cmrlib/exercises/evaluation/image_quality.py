@@ -4,18 +4,14 @@ from math import isclose, log, log10
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
-
-
-def _number(actual: object, what: str = "the result") -> float:
-    return float(shape(actual, (), what))  # type: ignore[arg-type]
+from cmrlib.exercises import Answer, Wrong, close, exercise, number, shape
 
 
 @exercise("evaluation/image_quality/psnr")
 def psnr(answer: Answer) -> None:
     x = np.array([[10, 20], [30, 40]], np.uint8)
     y = np.array([[20, 20], [30, 20]], np.uint8)  # squared errors 100, 0, 0, 400: MSE 125
-    got = _number(answer(x.copy(), y.copy()))
+    got = number(answer(x.copy(), y.copy()))
     reasons = {
         10 * log10(255**2 / 61): "Bytes wrap around: 20² becomes 144. Convert to floats first.",
         10 * log(255**2 / 125): "Decibels take the logarithm to base 10.",
@@ -30,7 +26,7 @@ def psnr(answer: Answer) -> None:
     truth = 10 * log10(255**2 / 125)
     close(got, truth, f"The squared errors 100, 0, 0, 400 have mean 125: {truth:.2f} dB.")
     close(answer(y.copy(), x.copy()), truth, "Swapping the two pictures changes the value.")
-    if _number(answer(x.copy(), x.copy())) != float("inf"):
+    if number(answer(x.copy(), x.copy())) != float("inf"):
         raise Wrong("Equal pictures have PSNR inf.")
 
 
@@ -51,7 +47,7 @@ def window(answer: Answer) -> None:
         structure = (2 * cov + C2) / (va + vb + C2)
         return {"l": luminance, "cs": structure, "ssim": luminance * structure}
 
-    got = _number(answer(a.copy(), b.copy(), 1.0))
+    got = number(answer(a.copy(), b.copy(), 1.0))
     reasons = {
         value(K1=0, K2=0)["ssim"]: "The constants C1 and C2 are missing.",
         value(power=1)["ssim"]: "C1 and C2 are squares: (0.01 L)² and (0.03 L)².",
@@ -95,7 +91,7 @@ def mean(answer: Answer) -> None:
     got = answer(list(errors))
     if not isinstance(got, tuple | list) or len(got) != 2:
         raise Wrong("Return two numbers: the mean of the PSNRs, the PSNR of the mean error.")
-    first, second = (_number(value, "each number") for value in got)
+    first, second = (number(value, "each number") for value in got)
     truth = 10 * log10(255**2 / 10), 10 * log10(255**2 / 50.5)
     if isclose(first, truth[1]) and isclose(second, truth[0]):
         raise Wrong("The two are the other way round.")

@@ -6,11 +6,7 @@ from math import isclose, isnan
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
-
-
-def _number(actual: object, what: str = "the result") -> float:
-    return float(shape(actual, (), what))  # type: ignore[arg-type]
+from cmrlib.exercises import Answer, Wrong, close, exercise, number
 
 
 def _cut_sum(ranked: Sequence[int], k: int) -> float:
@@ -33,7 +29,7 @@ _DEFINITIONS: dict[str, Callable[[Sequence[int], int], float]] = {
 @exercise("evaluation/protocols/first")
 def first(answer: Answer) -> None:
     ranked = [1, 0, 0, 1, 0, 1]
-    got = _number(answer(list(ranked), 2))
+    got = number(answer(list(ranked), 2))
     reasons = {
         1: "You cut the ranking at rank k: cut the list of hits, so that rank 4 counts.",
         1 / 2: "You cut the ranking at rank k and divide by k: cut the list of hits.",
@@ -45,7 +41,7 @@ def first(answer: Answer) -> None:
             raise Wrong(reason)
     close(got, 3 / 4, "The first two hits of 1 0 0 1 0 1 have precisions 1/1 and 2/4: 0.75.")
     nothing = answer([0, 0, 0], 2)
-    if not isnan(_number(nothing, "the value of a list without a hit")):
+    if not isnan(number(nothing, "the value of a list without a hit")):
         raise Wrong(f"A list without a hit has NaN, not {nothing}.")
     for k in (1, 3, 4, 50):
         why = f"With k = {k} the first min(k, R) hits count, and their number is the divisor."
@@ -55,7 +51,7 @@ def first(answer: Answer) -> None:
 @exercise("evaluation/protocols/ten")
 def ten(answer: Answer) -> None:
     # 30 queries, 10 unanswered; the AP of the other 20 sum to 12
-    got = _number(answer(12 / 30, 30, 10))
+    got = number(answer(12 / 30, 30, 10))
     reasons = {
         12 / 30 * 40 / 30: "Only answered queries are counted: 20 of the 30 here.",
         12 / 30 * 40 / 20: "The counter ended at answered + 10, which is 30 here, not 40.",
@@ -96,7 +92,7 @@ def tie_range(answer: Answer) -> None:
     got = answer(similarity.copy(), relevant.copy())
     if not isinstance(got, tuple | list) or len(got) != 2:
         raise Wrong("Return two numbers, (worst, best).")
-    worst, best = _number(got[0], "worst"), _number(got[1], "best")
+    worst, best = number(got[0], "worst"), number(got[1], "best")
     truth = (1 + 2 / 4 + 3 / 5) / 3, (1 + 2 / 2 + 3 / 5) / 3
     if isclose(worst, truth[1]) and isclose(best, truth[0]):
         raise Wrong("The two are the other way round: worst first.")

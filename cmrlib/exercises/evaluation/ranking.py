@@ -6,11 +6,7 @@ from math import isclose, isnan
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
-
-
-def _number(actual: object, what: str = "the result") -> float:
-    return float(shape(actual, (), what))  # type: ignore[arg-type]
+from cmrlib.exercises import Answer, Wrong, close, exercise, number, shape
 
 
 def _average_precision(ranked: Sequence[int]) -> float:
@@ -22,7 +18,7 @@ def _average_precision(ranked: Sequence[int]) -> float:
 @exercise("evaluation/ranking/precision")
 def precision(answer: Answer) -> None:
     ranked = [1, 0, 1, 0, 0, 1]
-    got = _number(answer(list(ranked), 2))
+    got = number(answer(list(ranked), 2))
     if isclose(got, 1 / 3):
         raise Wrong("You divide by the relevant items: that is recall. Divide by the k shown.")
     if isclose(got, 1 / 6):
@@ -37,7 +33,7 @@ def precision(answer: Answer) -> None:
 def ap(answer: Answer) -> None:
     similarity = np.array([0.1, 0.9, 0.6, 0.5, 0.3])
     relevant = np.array([False, True, False, True, False])  # ranked: 1 0 1 0 0
-    got = _number(answer(similarity.copy(), relevant.copy()))
+    got = number(answer(similarity.copy(), relevant.copy()))
     reasons = {
         1 / 2: "The items come in no particular order: sort them by similarity first.",
         11 / 30: "The least similar item is ranked first: sort by decreasing similarity.",
@@ -49,7 +45,7 @@ def ap(answer: Answer) -> None:
             raise Wrong(reason)
     close(got, 5 / 6, "Ranked 1 0 1 0 0, the list has AP (1 + 2/3) / 2.")
     nothing = answer(similarity.copy(), np.zeros(5, dtype=bool))
-    if not isnan(_number(nothing, "the AP of a query with no relevant item")):
+    if not isnan(number(nothing, "the AP of a query with no relevant item")):
         raise Wrong(f"A query with no relevant item has AP NaN, not {nothing}.")
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -85,7 +81,7 @@ def fewer(answer: Answer) -> None:
 def ties(answer: Answer) -> None:
     similarity = np.array([0.5, 0.5, 0.9, 0.5, 0.1])
     relevant = np.array([True, False, True, True, True])
-    got = _number(answer(similarity.copy(), relevant.copy(), 2))
+    got = number(answer(similarity.copy(), relevant.copy(), 2))
     if isclose(got, 1) or isclose(got, 1 / 2):
         raise Wrong("You let the sort decide which tied item comes first: take the expectation.")
     if isclose(got, 3 / 4) or isclose(got, 3 / 2):
@@ -107,7 +103,7 @@ def ties(answer: Answer) -> None:
 @exercise("evaluation/ranking/reciprocal")
 def reciprocal(answer: Answer) -> None:
     n, R = 5, 2
-    got = _number(answer(n, R))
+    got = number(answer(n, R))
     reasons = {
         (R + 1) / (n + 1): "That is one over the mean rank; the mean of 1 / rank is larger.",
         sum(1 / i for i in range(1, n + 1)) / n: "That is right for one relevant item only.",

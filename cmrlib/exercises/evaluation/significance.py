@@ -5,11 +5,7 @@ from math import ceil, isclose
 
 import numpy as np
 
-from cmrlib.exercises import Answer, Wrong, close, exercise, shape
-
-
-def _number(actual: object, what: str = "the result") -> float:
-    return float(shape(actual, (), what))  # type: ignore[arg-type]
+from cmrlib.exercises import Answer, Wrong, close, exercise, number, shape
 
 
 @exercise("evaluation/significance/bootstrap")
@@ -35,7 +31,7 @@ def bootstrap(answer: Answer) -> None:
 @exercise("evaluation/significance/signs")
 def signs(answer: Answer) -> None:
     d = np.array([0.3, 0.1, 0.2, -0.1])  # |sum| 0.5: 6 of 16 at least as far, 3 of them above
-    got = _number(answer(d.copy()))
+    got = number(answer(d.copy()))
     reasons = {
         3 / 16: "That is one side: a difference as large the other way counts as well.",
         2 / 16: "Signs that reach just the observed sum count: at least as far, and allow for "
@@ -62,7 +58,7 @@ def _all(case: np.ndarray) -> product:
 
 @exercise("evaluation/significance/luck")
 def luck(answer: Answer) -> None:
-    got = _number(answer(20, 0.05))
+    got = number(answer(20, 0.05))
     reasons = {
         1.0: "Levels do not add up to a probability: with 40 methods it would be 2.",
         0.05: "That is the probability for one method.",
@@ -80,7 +76,7 @@ def luck(answer: Answer) -> None:
 
 @exercise("evaluation/significance/size")
 def size(answer: Answer) -> None:
-    got = _number(answer(0.1, 0.01))  # (1.96 * 10)² = 384.16
+    got = number(answer(0.1, 0.01))  # (1.96 * 10)² = 384.16
     reasons = {
         384: "With 384 queries the interval is a little too wide: round up.",
         384.16: "A number of queries is whole: round up.",
