@@ -2,76 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from numbers import Integral, Real
-from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_scalar
 
-from cmrlib.base import CommonSpaceModel, check_labels, check_varies, check_view
+from cmrlib.base import CommonSpaceModel, UnpairedModel
 from cmrlib.cca.linear import CCA
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-
-class UnpairedModel(CommonSpaceModel):
-    """A common-space model that learns from labelled items, not from pairs.
-
-    A subclass writes ``_fit_unpaired``; ``fit`` is the case in which row i of both modalities
-    carries the same labels.
-    """
-
-    uses_labels = True
-
-    def fit_unpaired(
-        self, image: ArrayLike, image_labels: ArrayLike, text: ArrayLike, text_labels: ArrayLike
-    ) -> Self:
-        """Learn from images and texts that are not paired, each with labels of its own.
-
-        Parameters
-        ----------
-        image : array-like of shape (n, p)
-        image_labels : array-like of shape (n,) or (n, c)
-            Class numbers or multi-hot labels.
-        text : array-like of shape (m, q)
-        text_labels : array-like of shape (m,) or (m, c)
-            Of the same kind and over the same classes as `image_labels`.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            With one sentence saying what is wrong; an earlier fit is left as it was.
-        """
-        X, Y = check_view(image, "image"), check_view(text, "text")
-        for name, array in (("image", X), ("text", Y)):
-            if len(array) < 2:
-                raise ValueError(f"one {name} is not enough to fit a model; give at least 2.")
-            check_varies(array, name)
-        L, M = check_labels(image_labels, len(X)), check_labels(text_labels, len(Y))
-        if L.shape[1:] != M.shape[1:]:
-            raise ValueError(
-                f"image_labels of shape {L.shape} and text_labels of shape {M.shape} differ in "
-                "kind: give both as class numbers or both as multi-hot over the same classes."
-            )
-        self._fit_unpaired(X, L, Y, M)
-        self.n_features_image_, self.n_features_text_ = X.shape[1], Y.shape[1]
-        return self
-
-    def _fit(self, X: Array, Y: Array, labels: Labels | None) -> None:
-        assert labels is not None  # fit has refused to go on without
-        self._fit_unpaired(X, labels, Y, labels)
-
-    @abstractmethod
-    def _fit_unpaired(self, X: Array, L: Labels, Y: Array, M: Labels) -> None:
-        """Learn from checked X (n, p) with labels L and Y (m, q) with labels M."""
 
 
 class SM(UnpairedModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -20,6 +22,11 @@ def ridge(A: Array, B: Array, reg: float) -> Array:
     ValueError
         If `reg` is 0 and the columns of A are dependent: the minimiser is not unique.
     """
+    return ridge_solver(A, reg)(B)
+
+
+def ridge_solver(A: Array, reg: float) -> Callable[[Array], Array]:
+    """Return the map of B to :func:`ridge` of A and B, for many B: A is decomposed once."""
     gram = A.T @ A
     gram[np.diag_indices_from(gram)] += reg
     try:
@@ -28,8 +35,7 @@ def ridge(A: Array, B: Array, reg: float) -> Array:
         raise ValueError(
             "the least-squares step has no unique solution; use a positive ridge."
         ) from None
-    W: Array = cho_solve(factor, A.T @ B, check_finite=False)
-    return W
+    return lambda B: cho_solve(factor, A.T @ B, check_finite=False)
 
 
 def graph_sylvester(graph: Graph, B: Array, C: Array, tol: float = 1e-12) -> Array:

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.neural_network import MLPRegressor
@@ -60,24 +61,28 @@ class KernelLogisticMap:
         self.anchors_ = Anchors.fit(X, self.n_anchors, self.rng)
         Phi = self._design(X)
         n, m = Phi.shape
-        r = B.shape[1]
+        penalty = np.append(np.full(m - 1, self.reg), 0.0)[:, None]  # none on the intercept
+        # In Z = Cᵀ W, C the Cholesky factor of a bound of the Hessian, L-BFGS needs few steps.
+        bound = Phi.T @ Phi / (4 * n) + (self.reg + 1e-10) * np.eye(m)
+        T = solve_triangular(np.linalg.cholesky(bound), np.eye(m), lower=True).T
+        A = Phi @ T
 
         def loss(flat: Array) -> tuple[float, Array]:
-            W = flat.reshape(m, r)
-            margin = B * (Phi @ W)
-            value = np.logaddexp(0, -margin).sum() / n + self.reg / 2 * np.sum(W[:-1] ** 2)
-            slope = -Phi.T @ (B * expit(-margin)) / n
-            slope[:-1] += self.reg * W[:-1]
+            Z = flat.reshape(m, -1)
+            W = T @ Z
+            margin = B * (A @ Z)
+            value = np.logaddexp(0, -margin).sum() / n + np.sum(penalty * W**2) / 2
+            slope = T.T @ (penalty * W) - A.T @ (B * expit(-margin)) / n
             return float(value), slope.ravel()
 
         found = minimize(
             loss,
-            np.zeros(m * r),
+            np.zeros(m * B.shape[1]),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": self.max_iter, "gtol": 1e-7, "ftol": 1e-12},
+            options={"maxiter": self.max_iter, "gtol": 1e-6, "ftol": 1e-12},
         )
-        self.W_: Array = found.x.reshape(m, r)
+        self.W_: Array = T @ found.x.reshape(m, -1)
         return self
 
     def _design(self, X: Array) -> Array:
