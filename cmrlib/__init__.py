@@ -5,6 +5,7 @@ The subpackages are imported on first use, so that ``import cmrlib`` returns at 
 ``cmrlib.datasets``     paired image-text data (``load_emoji`` works offline)
 ``cmrlib.features``     image and text feature extractors
 ``cmrlib.cca``          canonical correlation analysis and its relatives
+``cmrlib.hashing``      binary codes: spectral, quantisation, factorisation, discrete, streaming
 ``cmrlib.evaluation``   ranking metrics with declared cut-offs, denominators and tie rules
 ``cmrlib.plotting``     retrieval galleries, precision-recall curves, similarity maps
 ``cmrlib.search``       exact, hashed, FAISS and distributed search of encodings
@@ -27,6 +28,7 @@ _SUBMODULES = (
     "evaluation",
     "exercises",
     "features",
+    "hashing",
     "plotting",
     "search",
 )

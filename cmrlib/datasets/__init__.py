@@ -7,13 +7,27 @@ from cmrlib.datasets.emoji import load_emoji
 from cmrlib.datasets.mirflickr import fetch_mirflickr
 from cmrlib.datasets.nuswide import fetch_nuswide
 from cmrlib.datasets.pascal_voc import fetch_pascal_voc
+from cmrlib.datasets.scenes import (
+    Clips,
+    Probe,
+    ProbeScore,
+    Scenes,
+    make_clips,
+    make_probe,
+    make_scenes,
+    score_probe,
+)
 from cmrlib.datasets.synthetic import make_gaussian_views, make_hidden_signal
 from cmrlib.datasets.wikipedia import fetch_wikipedia
 from cmrlib.datasets.xmedia import fetch_xmedia
 
 __all__ = [
+    "Clips",
     "DatasetFacts",
     "PairedDataset",
+    "Probe",
+    "ProbeScore",
+    "Scenes",
     "dataset_facts",
     "fetch_coco",
     "fetch_mirflickr",
@@ -22,6 +36,10 @@ __all__ = [
     "fetch_wikipedia",
     "fetch_xmedia",
     "load_emoji",
+    "make_clips",
     "make_gaussian_views",
     "make_hidden_signal",
+    "make_probe",
+    "make_scenes",
+    "score_probe",
 ]

