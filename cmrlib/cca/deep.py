@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cmrlib._linalg import column_correlations
 from cmrlib.base import CommonSpaceModel, check_pairs
-from cmrlib.cca._linalg import column_correlations
 from cmrlib.cca.linear import CCA
 
 Array = NDArray[np.float64]

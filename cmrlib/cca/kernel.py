@@ -14,8 +14,8 @@ from scipy.sparse.linalg import svds
 from sklearn.metrics.pairwise import additive_chi2_kernel, euclidean_distances
 from sklearn.utils import check_scalar
 
+from cmrlib._linalg import RANK_TOLERANCE, column_correlations, fix_signs
 from cmrlib.base import CommonSpaceModel, check_pairs
-from cmrlib.cca._linalg import RANK_TOLERANCE, column_correlations, fix_signs
 
 Array = NDArray[np.float64]
 

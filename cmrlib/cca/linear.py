@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
+from cmrlib._linalg import column_correlations, fix_signs, whiten, whitened_cross_covariance
 from cmrlib.base import CommonSpaceModel, check_pairs
-from cmrlib.cca._linalg import column_correlations, fix_signs, whiten, whitened_cross_covariance
 
 Array = NDArray[np.float64]
 

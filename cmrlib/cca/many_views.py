@@ -13,8 +13,8 @@ from scipy.linalg import eigh
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_scalar
 
+from cmrlib._linalg import WhitenedView, fix_signs, whiten, whitened_cross_covariance
 from cmrlib.base import CommonSpaceModel, check_varies, check_view
-from cmrlib.cca._linalg import WhitenedView, fix_signs, whiten, whitened_cross_covariance
 
 Array = NDArray[np.float64]
 

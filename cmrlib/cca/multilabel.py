@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.utils import check_scalar
 
+from cmrlib._linalg import fix_signs, whiten
 from cmrlib.base import UnpairedModel
-from cmrlib.cca._linalg import fix_signs, whiten
 from cmrlib.cca.semantic import Labels
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ from scipy.linalg import eigh
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_scalar
 
+from cmrlib._linalg import RANK_TOLERANCE, fix_signs
 from cmrlib.base import MODALITIES, CommonSpaceModel, check_view
-from cmrlib.cca._linalg import RANK_TOLERANCE, fix_signs
 
 Array = NDArray[np.float64]
 

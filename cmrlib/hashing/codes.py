@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import fix_signs
 from cmrlib.cca import CCA
-from cmrlib.cca._linalg import fix_signs
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._linear import procrustes, ridge

@@ -17,7 +17,7 @@ from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state, check_scalar
 
-from cmrlib.cca._linalg import fix_signs, whiten, whitened_cross_covariance
+from cmrlib._linalg import fix_signs, whiten, whitened_cross_covariance
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._linear import procrustes
@@ -214,7 +214,7 @@ class QCH(LinearHashModel):
 
     Notes
     -----
-    Reconstructed: the paper's text was not available. Its abstract says that the quantisation
+    Reconstructed: the paper's text was not available. What is known of it is that the quantisation
     loss of both modalities and the correlation of their codes are optimised in one, through a
     single-view form, by turns. Constraint, ridge, exact pairs and start are chosen here.
 

@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import whiten
 from cmrlib.base import HashModel, check_varies, check_view
-from cmrlib.cca._linalg import whiten
 from cmrlib.hashing._discrete import cyclic_bits, sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._graphs import Graph, knn_graph

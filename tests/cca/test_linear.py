@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
+from cmrlib._linalg import fix_signs, whiten
 from cmrlib.base import CommonSpaceModel
 from cmrlib.cca import CCA
-from cmrlib.cca._linalg import fix_signs, whiten
 from cmrlib.datasets import fetch_wikipedia, load_emoji, make_gaussian_views
 from cmrlib.datasets._download import data_home
 from cmrlib.evaluation import evaluate

@@ -91,20 +91,20 @@ def fscmfh_objective(model, labels):
 
 
 METHODS = {
-    "CMFH": (CMFH(5, lam=0.3, mu=2.0, gamma=0.7), None, cmfh_objective),
-    "SMFH": (SMFH(5, alpha=0.3, beta=2.0, gamma=1.5, lam=0.7), DATA.labels, smfh_objective),
+    "CMFH": (CMFH(5, lam=0.3, mu=2.0, gamma=0.9), None, cmfh_objective),
+    "SMFH": (SMFH(5, alpha=0.3, beta=2.0, gamma=1.5, lam=0.9), DATA.labels, smfh_objective),
     "SMFH, multi-label": (
-        SMFH(5, alpha=0.3, beta=2.0, gamma=1.5, lam=0.7, n_neighbors=2),
+        SMFH(5, alpha=0.3, beta=2.0, gamma=1.5, lam=0.9, n_neighbors=2),
         MULTI,
         smfh_objective,
     ),
     "FSCMFH": (
-        FSCMFH(5, alpha=0.3, beta=2.0, gamma=1.5, eta=0.6, lam=0.7),
+        FSCMFH(5, alpha=0.3, beta=2.0, gamma=1.5, eta=0.6, lam=0.9),
         DATA.labels,
         fscmfh_objective,
     ),
     "FSCMFH, multi-label": (
-        FSCMFH(5, alpha=0.3, beta=2.0, gamma=1.5, eta=2.0, lam=0.7),
+        FSCMFH(5, alpha=0.3, beta=2.0, gamma=1.5, eta=2.0, lam=0.9),
         MULTI,
         fscmfh_objective,
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 
 from cmrlib.exercises import Answer, Wrong, close, exercise, shape, statements
@@ -74,7 +72,7 @@ def pairs(answer: Answer) -> None:
         b, d = shape(answer(v, w, lam), (2,), "the pair")
         if not {b, d} <= {-1, 1}:
             raise Wrong("Both must be -1 or +1.")
-        best = min(cost(*p, v, w, lam) for p in product((-1, 1), repeat=2))
+        best = min(cost(s, t, v, w, lam) for s in (-1, 1) for t in (-1, 1))
         if cost(b, d, v, w, lam) > best + 1e-12:
             where = f"For v={v}, w={w}, lam={lam}"
             if (b, d) == (np.sign(v), np.sign(w)):

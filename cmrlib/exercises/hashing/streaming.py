@@ -58,14 +58,14 @@ def balanced(answer: Answer) -> None:
 @exercise("hashing/streaming/shrink")
 def shrink(answer: Answer) -> None:
     rng = np.random.default_rng(0)
-    P, Q = (np.linalg.qr(rng.normal(size=(n, 3)))[0] for n in (6, 4))
+    P, Q = (np.linalg.qr(rng.normal(size=(n, 3)))[0] for n in (6, 3))
 
     def with_values(*s: float) -> Array:
         M: Array = (P * np.array(s)) @ Q.T
         return M
 
     M = with_values(5, 2, 0.5)
-    N = shape(answer(M.copy(), 1.0), (6, 4), "N")
+    N = shape(answer(M.copy(), 1.0), (6, 3), "N")
     if np.allclose(N, np.sign(M) * np.maximum(np.abs(M) - 1, 0)):
         raise Wrong("This lowers the entries: lower the singular values.")
     if np.allclose(N, with_values(5, 2, 0)):

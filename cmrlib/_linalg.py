@@ -1,4 +1,4 @@
-"""Linear algebra that the methods of this family share."""
+"""Linear algebra that the CCA family and hashing share."""
 
 from __future__ import annotations
 
