@@ -4,6 +4,7 @@ from cmrlib.datasets._dataset import PairedDataset
 from cmrlib.datasets._facts import DatasetFacts, dataset_facts
 from cmrlib.datasets.coco import fetch_coco
 from cmrlib.datasets.emoji import load_emoji
+from cmrlib.datasets.emoji_names import emoji_names
 from cmrlib.datasets.mirflickr import fetch_mirflickr
 from cmrlib.datasets.nuswide import fetch_nuswide
 from cmrlib.datasets.pascal_voc import fetch_pascal_voc
@@ -29,6 +30,7 @@ __all__ = [
     "ProbeScore",
     "Scenes",
     "dataset_facts",
+    "emoji_names",
     "fetch_coco",
     "fetch_mirflickr",
     "fetch_nuswide",

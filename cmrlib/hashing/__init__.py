@@ -1,5 +1,6 @@
 """Hashing: codes of a few bits, compared by Hamming distance."""
 
+from cmrlib.hashing._graphs import Graph, knn_graph, label_factor
 from cmrlib.hashing.alternating import Alternation, block_gradient
 from cmrlib.hashing.codes import (
     CCAITQ,
@@ -35,10 +36,13 @@ __all__ = [
     "SRCH",
     "Alternation",
     "CCASign",
+    "Graph",
     "PCASign",
     "RandomHyperplanes",
     "bit_balance",
     "bit_correlation",
     "block_gradient",
+    "knn_graph",
+    "label_factor",
     "quantization_error",
 ]

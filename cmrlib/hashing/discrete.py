@@ -59,7 +59,7 @@ class SCRATCH(HashModel):
     W_image_, W_text_ : ndarray of shape (n_anchors, r)
     R_ : ndarray of shape (r, r)
         The rotation.
-    codes_ : ndarray of shape (n, r), int8
+    B_ : ndarray of shape (n, r), int8
         Learnt codes B of the training pairs.
     history_ : list of float
         The objective before the first and after each sweep.
@@ -126,7 +126,7 @@ class SCRATCH(HashModel):
         self.scaler_image_, self.scaler_text_ = scaler_image, scaler_text
         self.anchors_image_, self.anchors_text_ = anchors_image, anchors_text
         self.W_image_, self.W_text_, self.R_ = s.W_image, s.W_text, s.R
-        self.codes_ = s.B.astype(np.int8)
+        self.B_ = s.B.astype(np.int8)
 
     def _alternation(
         self, Phi: Array, Psi: Array, L: Array, rng: np.random.RandomState
@@ -244,9 +244,9 @@ class MTFH(UnpairedModel, HashModel):
 
     Attributes
     ----------
-    codes_image_ : ndarray of shape (n, q1), int8
+    B_image_ : ndarray of shape (n, q1), int8
         Learnt codes U of the training images.
-    codes_text_ : ndarray of shape (m, q2), int8
+    B_text_ : ndarray of shape (m, q2), int8
         Learnt codes V of the training texts.
     H1_, H2_ : ndarray of shape (q1, q2)
     history_ : list of float
@@ -280,7 +280,7 @@ class MTFH(UnpairedModel, HashModel):
     >>> data = make_hidden_signal(200, random_state=0)
     >>> model = MTFH(16, n_bits_image=8, random_state=0)
     >>> model = model.fit_unpaired(data.image, data.labels, data.text[:150], data.labels[:150])
-    >>> model.codes_image_.shape, model.codes_text_.shape
+    >>> model.B_image_.shape, model.B_text_.shape
     ((200, 8), (150, 16))
     """
 
@@ -335,7 +335,7 @@ class MTFH(UnpairedModel, HashModel):
         ]
         self.scaler_image_, self.scaler_text_ = scaler_image, scaler_text
         self.map_image_, self.map_text_ = maps
-        self.codes_image_, self.codes_text_ = s.U.astype(np.int8), s.V.astype(np.int8)
+        self.B_image_, self.B_text_ = s.U.astype(np.int8), s.V.astype(np.int8)
         self.H1_, self.H2_ = s.H1, s.H2
         self.history_ = history
 

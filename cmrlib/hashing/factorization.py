@@ -7,6 +7,7 @@ modality a latent matrix of its own.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any
@@ -206,6 +207,14 @@ class FactorizationModel(LinearHashModel):
         self.threshold_image_ = (s.X @ s.P_image).mean(axis=0)
         self.threshold_text_ = (s.Y @ s.P_text).mean(axis=0)
         self._store(s)
+        nothing = {name: np.zeros_like(getattr(s, name)) for name in alternation.updates}
+        limit = 0.999 * alternation.objective(State(**vars(s) | nothing))
+        if len(self.history_) <= max_iter and self.history_[-1] > limit:  # converged, to nothing
+            warnings.warn(
+                "the codes explain nothing: the penalty outweighs the data and V shrinks to 0; "
+                "lower the penalty on the blocks.",
+                stacklevel=3,
+            )
 
     def _store(self, s: State) -> None:
         """Keep the latent matrix and its codes."""
@@ -263,6 +272,11 @@ class CMFH(FactorizationModel):
     ------
     ValueError
         From ``fit``: if a hyper-parameter is out of its range.
+
+    Warns
+    -----
+    UserWarning
+        From ``fit``: if γ is so large that the blocks shrink to 0.
 
     Notes
     -----

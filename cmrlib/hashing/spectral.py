@@ -638,7 +638,9 @@ def _smooth(graph: Graph, B: Array, start: Array, tol: float = 1e-10) -> Array:
     D = R / diagonal
     rho = np.sum(R * D, axis=0)
     bound = tol**2 * np.sum(B * B, axis=0)
-    while (np.sum(R * R, axis=0) > bound).any():
+    for _ in range(10 * len(B)):
+        if (np.sum(R * R, axis=0) <= bound).all():
+            return Z
         M = system(D)
         step = rho / np.maximum(np.sum(D * M, axis=0), np.finfo(float).tiny)
         Z += step * D
@@ -646,4 +648,4 @@ def _smooth(graph: Graph, B: Array, start: Array, tol: float = 1e-10) -> Array:
         scaled = R / diagonal
         rho, previous = np.sum(R * scaled, axis=0), rho
         D = scaled + rho / np.maximum(previous, np.finfo(float).tiny) * D
-    return Z
+    raise ArithmeticError("the graph step did not converge; lower the graph's weight.")

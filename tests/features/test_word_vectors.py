@@ -362,13 +362,14 @@ def test_glove_gradients_are_those_of_the_loss():
     np.testing.assert_allclose(to_c.detach(), expected[1], atol=1e-12)
 
 
-def test_pairs_that_never_occur_contribute_nothing():
+@pytest.mark.parametrize("alpha", [0.75, 0])  # 0 to the power of 0 is 1
+def test_pairs_that_never_occur_contribute_nothing(alpha):
     generator = torch.Generator().manual_seed(0)
     w, c = (torch.randn(5, 4, generator=generator) for _ in range(2))
     count = torch.tensor([0, 2, 0, 7, 0.0])
-    loss, to_w, to_c = glove_step(w, c, count)
+    loss, to_w, to_c = glove_step(w, c, count, alpha=alpha)
     moved = c + 100 * (count == 0)[:, None]
-    again, to_w_again, _ = glove_step(w, moved, count)
+    again, to_w_again, _ = glove_step(w, moved, count, alpha=alpha)
     np.testing.assert_array_equal(loss, again)
     np.testing.assert_array_equal(to_w, to_w_again)
     assert (loss[count == 0] == 0).all() and (loss[count > 0] > 0).all()
@@ -523,8 +524,9 @@ def test_text_without_a_known_word_is_zero(known):
 def test_most_similar_by_hand(known):
     assert known.most_similar("red") == [("cube", pytest.approx(0.6)), ("blue", 0)]
     assert known.most_similar(["red", "blue"], n=1) == [("cube", pytest.approx(1.4 / 2**0.5))]
-    # cube - red = (0.6 - 1, 0.8): the cosine with blue is 0.8 / sqrt(0.8)
+    # cube - red = (0.6 - 1, 0.8) and red + cube = (1.6, 0.8), of unit vectors
     assert known.most_similar("cube", ["red"]) == [("blue", pytest.approx(0.8 / 0.8**0.5))]
+    assert known.most_similar(["red", "cube"]) == [("blue", pytest.approx(0.8 / 3.2**0.5))]
     with pytest.raises(ValueError, match=r"'purple' has no vector; it is not among the 3 words"):
         known.most_similar("purple")
 

@@ -232,8 +232,8 @@ def test_mtfh_unequal_lengths_and_unpaired_items(hidden):
     train, test = hidden
     model = MTFH(64, n_bits_image=32, n_anchors=100, random_state=0)
     model.fit_unpaired(train.image, train.labels, train.text[:200], train.labels[:200])
-    assert model.codes_image_.shape == (len(train), 32)
-    assert model.codes_text_.shape == (200, 64)
+    assert model.B_image_.shape == (len(train), 32)
+    assert model.B_text_.shape == (200, 64)
     assert model.H1_.shape == model.H2_.shape == (32, 64)
     spaces = {"image": 32, "text": 64}
     for space, width in spaces.items():

@@ -270,7 +270,7 @@ def test_features_of_low_rank_are_reconstructed():
 # supervision, invariance
 
 
-HIDDEN = make_hidden_signal(600, random_state=0)
+HIDDEN = make_hidden_signal(1200, random_state=0)
 LEARN, TEST = HIDDEN.split(test_size=0.5, random_state=0)
 
 
@@ -282,7 +282,8 @@ def held_out_map(model, *labels):
 
 
 SUPERVISED = {
-    "SMFH": SMFH(16, beta=100, gamma=100, lam=100, random_state=0),
+    # neighbours are those of the loud nuisance, and would pull against the labels
+    "SMFH": SMFH(16, beta=1, gamma=400, n_neighbors=1, max_iter=60, tol=1e-6, random_state=0),
     "FSCMFH": FSCMFH(16, beta=1, gamma=10, random_state=0),
 }
 
@@ -290,7 +291,7 @@ SUPERVISED = {
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_labels_find_the_hidden_signal(name):
     model = SUPERVISED[name]
-    unsupervised = held_out_map(CMFH(16, mu=100, gamma=100, random_state=0))
+    unsupervised = held_out_map(CMFH(16, mu=1, gamma=1, random_state=0))
     permuted = held_out_map(model, np.random.RandomState(0).permutation(LEARN.labels))
     supervised = held_out_map(model, LEARN.labels)
     assert (unsupervised < 0.25).all()  # five classes: random codes reach 0.2
@@ -337,6 +338,14 @@ def test_parameters_out_of_range_are_refused(model, message):
     labels = (DATA.labels,) if model.uses_labels else ()
     with pytest.raises(ValueError, match=message):
         model.fit(DATA.image, DATA.text, *labels)
+
+
+def test_a_penalty_that_leaves_nothing_is_told():
+    for model in (CMFH(4, gamma=1e6), SMFH(4, lam=1e6), FSCMFH(4, lam=1e6)):
+        labels = (DATA.labels,) if model.uses_labels else ()
+        with pytest.warns(UserWarning, match="V shrinks to 0"):
+            model.set_params(random_state=0).fit(DATA.image, DATA.text, *labels)
+        assert np.abs(getattr(model, "V_", getattr(model, "V_text_", None))).max() < 1e-3
 
 
 def test_progress_bar(capsys):
