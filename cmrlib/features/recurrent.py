@@ -25,6 +25,7 @@ from torch.nn.utils.rnn import (
 from tqdm import tqdm
 
 from cmrlib.base import check_varies, check_view
+from cmrlib.features._texts import check_texts
 
 Array = NDArray[Any]
 
@@ -203,7 +204,7 @@ class RecurrentEncoder(TransformerMixin, BaseEstimator):
         self
         """
         self._check_parameters()
-        _check_texts(texts)
+        check_texts(texts)
         if len(texts) < 2:
             raise ValueError("fit needs at least 2 texts: one to learn from, one set aside.")
         Z = None if targets is None else _check_targets(targets, len(texts))
@@ -339,7 +340,7 @@ class RecurrentEncoder(TransformerMixin, BaseEstimator):
 
     def _checked(self, texts: Sequence[str]) -> Sequence[str]:
         check_is_fitted(self, "network_")
-        _check_texts(texts)
+        check_texts(texts)
         return texts
 
     @torch.no_grad()
@@ -377,16 +378,6 @@ class _Network(nn.Module):
             return states, torch.cat(list(last), dim=1)
         H, lengths = pad_packed_sequence(states, batch_first=True)  # 0 after the end of a text
         return states, H.sum(dim=1) / lengths[:, None].to(H.device)
-
-
-def _check_texts(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings, got a single string.")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {i} is not a string but {type(text).__name__}.")
-        if not text.strip():
-            raise ValueError(f"text {i} is empty.")
 
 
 def _check_targets(targets: ArrayLike, n: int) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrlib.features._pretrained import optional_package, verify_sha256
+from cmrlib.features._texts import check_texts
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -52,7 +53,7 @@ def sentence_features(
     Raises
     ------
     TypeError, ValueError
-        If a caption is not a string, or is empty: the message names the item.
+        If a caption is not a string, is empty or is not proper Unicode: the message names it.
     ImportError
         If the ``encoders`` extra is not installed; features are never made up.
 
@@ -61,13 +62,7 @@ def sentence_features(
     N. Reimers and I. Gurevych, "Sentence-BERT: sentence embeddings using Siamese BERT-networks",
     EMNLP (2019); W. Wang et al., "MiniLM: deep self-attention distillation", NeurIPS (2020).
     """
-    if isinstance(captions, str):
-        raise TypeError("captions must be a sequence of strings, got a single string.")
-    for i, caption in enumerate(captions):
-        if not isinstance(caption, str):
-            raise TypeError(f"caption {i} is not a string but {type(caption).__name__}.")
-        if not caption.strip():
-            raise ValueError(f"caption {i} is empty.")
+    check_texts(captions, "caption")
     features: NDArray[np.float32] = minilm(device).encode(
         list(captions),
         batch_size=batch_size,

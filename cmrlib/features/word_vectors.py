@@ -26,6 +26,8 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from tqdm import trange
 
+from cmrlib.features._texts import check_texts
+
 Array = NDArray[Any]
 Tokenizer = Callable[[str], list[str]]
 Format = Literal["word2vec-text", "word2vec-binary", "glove"]
@@ -81,11 +83,7 @@ def cooccurrences(
 
 
 def _tokenised(texts: Sequence[str], tokenizer: Tokenizer) -> list[list[str]]:
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings, got a single string.")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {i} is not a string but {type(text).__name__}.")
+    check_texts(texts, empty=True)
     return [tokenizer(text) for text in texts]
 
 

@@ -301,7 +301,7 @@ class CMFH(FactorizationModel):
     >>> from cmrlib.datasets import make_hidden_signal
     >>> from cmrlib.hashing.factorization import CMFH
     >>> data = make_hidden_signal(100, random_state=0)
-    >>> model = CMFH(n_bits=8, gamma=10.0, random_state=0).fit(data.image, data.text)
+    >>> model = CMFH(n_bits=8, gamma=0.1, random_state=0).fit(data.image, data.text)
     >>> model.encode_text(data.text[:3]).shape
     (3, 8)
     """

@@ -100,3 +100,15 @@ def test_missing_package_says_what_to_install(monkeypatch, model_not_loaded, pac
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"{package} is not installed.*cmrlib\[encoders\]"):
         sentence_features(["cat"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        (b"caf\xe9", TypeError, "caption 1 is not a string but bytes; decode it first"),
+        (b"caf\xe9".decode(errors="surrogateescape"), ValueError, "caption 1 is not proper"),
+    ],
+)
+def test_text_in_another_encoding_is_named(wrong, error, said):
+    with pytest.raises(error, match=said):
+        sentence_features(["cat", wrong])
