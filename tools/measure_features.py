@@ -329,7 +329,7 @@ def _word_vectors(title: str, code: str, model: Any) -> Extractor:
     )
 
 
-LETTERS = partial(TfidfVectorizer, analyzer="char_wb", ngram_range=(2, 4))
+LETTERS = partial(TfidfVectorizer, analyzer="char_wb", ngram_range=(2, 4), max_features=1500)
 EXTRACTORS = (
     Extractor(
         "colour histogram",
@@ -390,7 +390,7 @@ EXTRACTORS = (
     _counted("TF-IDF", "TfidfVectorizer", "words", TfidfVectorizer, weighs=True),
     _counted(
         "TF-IDF of letter groups",
-        'TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4))',
+        'TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), max_features=1500)',
         "2 to 4 letters",
         LETTERS,
         weighs=True,
@@ -570,8 +570,9 @@ def choose(X: Array, Y: Array) -> dict[str, Space]:
     """Return for each figure the space, learnt from the first part, that is best on the second."""
     learn, validate, _ = parts()
     A, B = X[learn.items], Y[learn.items]
-    rank = min(np.linalg.matrix_rank(Z - Z.mean(axis=0)) for Z in (A, B))
-    usable = sorted({min(k, int(rank)) for k in COMPONENTS})
+    narrow = A if A.shape[1] < B.shape[1] else B
+    rank = int(np.linalg.matrix_rank(narrow - narrow.mean(axis=0)))
+    usable = sorted({min(k, rank) for k in COMPONENTS})
     spaces = []
     for reg in REGS:
         model = CCA(usable[-1], reg=reg).fit(A, B)

@@ -103,7 +103,10 @@ def choose(row: Method, train: PairedDataset) -> dict[str, Any]:
     relevance = label_relevance(validate.labels, learn.labels)
 
     def quality(parameters: dict[str, Any]) -> float:
-        model = fit(row, CHOICE_BITS, parameters, learn)
+        try:
+            model = fit(row, CHOICE_BITS, parameters, learn)
+        except ValueError:  # more bits or components than these views have
+            return -np.inf
         ask, found = (
             (model.encode_image(data.image), model.encode_text(data.text))
             for data in (validate, learn)

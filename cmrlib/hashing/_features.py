@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import StandardScaler
 
 Array = NDArray[np.float64]
@@ -40,17 +40,12 @@ class Anchors:
         """Draw anchors from the items of X (n, p), all of them if `n_anchors` is not below n."""
         chosen = rng.permutation(len(X))[:n_anchors]
         points = X[np.sort(chosen)]
-        squared = _squared_distances(X, points)
+        squared = euclidean_distances(X, points, squared=True)
         bandwidth = float(np.sqrt(squared.mean()))
         mean = np.exp(-squared / (2 * bandwidth**2)).mean(axis=0)
         return cls(points, bandwidth, mean)
 
     def transform(self, X: Array) -> Array:
         """Return phi(X), shape (n, m); each row depends on that item and the anchors alone."""
-        squared = _squared_distances(X, self.points)
+        squared = euclidean_distances(X, self.points, squared=True)
         return np.exp(-squared / (2 * self.bandwidth**2)) - self.mean
-
-
-def _squared_distances(X: Array, points: Array) -> Array:
-    squared: Array = cdist(X, points, "sqeuclidean")
-    return squared

@@ -108,14 +108,14 @@ class CCAHashModel(LinearHashModel):
 
     reg: float
 
-    def _canonical(self, X: Array, Y: Array, k: int) -> CCA:
-        """Fit scalers and CCA with k components; its encodings have mean 0."""
+    def _canonical(self, X: Array, Y: Array, k: int, parameter: str = "n_bits") -> CCA:
+        """Fit scalers and CCA with k components, the `parameter`; its encodings have mean 0."""
         narrower = min(X.shape[1], Y.shape[1])
         if k > narrower:
             raise ValueError(
-                f"{type(self).__name__} takes a canonical direction for each bit, and views of "
+                f"{type(self).__name__} takes {parameter} canonical directions, and views of "
                 f"{X.shape[1]} and {Y.shape[1]} features have at most {narrower}, not {k}; lower "
-                "n_bits or widen the narrower view."
+                f"{parameter} or widen the narrower view."
             )
         scaler_image, scaler_text = standardiser(X), standardiser(Y)
         cca = CCA(n_components=k, reg=self.reg)
@@ -198,7 +198,7 @@ class RandomHyperplanes(CCAHashModel):
 
     def _fit(self, X: Array, Y: Array, labels: Array | None) -> None:
         k = check_scalar(self.n_components, "n_components", Integral, min_val=1)
-        cca = self._canonical(X, Y, k)
+        cca = self._canonical(X, Y, k, "n_components")
         normals = check_random_state(self.random_state).normal(size=(k, self.n_bits))
         self._set_projections(cca.weights_image_ @ normals, cca.weights_text_ @ normals)
 

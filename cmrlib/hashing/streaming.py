@@ -109,7 +109,7 @@ class ROHLSE(HashModel):
 
     Attributes
     ----------
-    codes_ : ndarray of shape (n_seen, r), int8
+    B_ : ndarray of shape (n_seen, r), int8
         Codes of all pairs seen, in their order; those of earlier chunks are never changed.
     labels_ : ndarray of shape (n_chunk, c)
         Recovered labels A of the last chunk.
@@ -157,13 +157,13 @@ class ROHLSE(HashModel):
     >>> for start in range(0, 300, 100):
     ...     chunk = data.take(range(start, start + 100))
     ...     model = model.partial_fit(chunk.image, chunk.text, chunk.labels)
-    >>> model.codes_.shape
+    >>> model.B_.shape
     (300, 16)
     """
 
     uses_labels = True
 
-    codes_: NDArray[np.int8]
+    B_: NDArray[np.int8]
     classes_: Labels
     _FB: Array  # (c, r), FᵀB of all chunks
     _statistics: list[SimpleNamespace]  # per modality: C = ΦᵀΦ, D = ΦᵀA, H = ΦᵀB
@@ -251,9 +251,9 @@ class ROHLSE(HashModel):
             statistics.D += Phi.T @ A
             statistics.H += Phi.T @ B
         self._FB += F.T @ B
-        self.codes_ = np.vstack([self.codes_, B.astype(np.int8)])
+        self.B_ = np.vstack([self.B_, B.astype(np.int8)])
         self.P_image_, self.P_text_ = (
-            _solve(statistics.C, statistics.H, self.ridge * len(self.codes_))
+            _solve(statistics.C, statistics.H, self.ridge * len(self.B_))
             for statistics in self._statistics
         )
         self.labels_, self.classes_, self.history_ = A, classes, history
@@ -283,7 +283,7 @@ class ROHLSE(HashModel):
         )
         self.anchors_text_ = Anchors.fit(self.scaler_text_.transform(Y), self.n_anchors, self._rng)
         r = self.n_bits
-        self.codes_ = np.empty((0, r), np.int8)
+        self.B_ = np.empty((0, r), np.int8)
         self._FB = np.zeros((0, r))
         self._statistics = []
         for anchors in (self.anchors_image_, self.anchors_text_):
@@ -310,7 +310,7 @@ class ROHLSE(HashModel):
         """Return the recovered labels A of step 1, (n, c)."""
         if np.isinf(self.beta):
             return L
-        reg = self.ridge * (len(self.codes_) + len(L))
+        reg = self.ridge * (len(self.B_) + len(L))
         factors = [
             cho_factor(statistics.C + Phi.T @ Phi + reg * np.eye(Phi.shape[1]))
             for statistics, Phi in zip(self._statistics, features, strict=True)

@@ -106,7 +106,7 @@ def test_codes_of_a_class_stay_where_earlier_chunks_put_them():
 
     def agreement(model):
         first, second = (
-            np.stack([model.codes_[rows][data.labels[rows] == k].mean(axis=0) for k in range(5)])
+            np.stack([model.B_[rows][data.labels[rows] == k].mean(axis=0) for k in range(5)])
             for rows in (slice(0, 200), slice(200, 400))
         )
         return np.mean(first * second)
@@ -123,13 +123,23 @@ def test_codes_of_a_class_stay_where_earlier_chunks_put_them():
 def test_old_codes_are_frozen():
     data = make_hidden_signal(300, random_state=0)
     model = in_chunks(ROHLSE(8, random_state=0), data.take(range(200)), 100)
-    old = model.codes_.copy()
+    old = model.B_.copy()
     model.partial_fit(data.image[200:], data.text[200:], data.labels[200:])
-    np.testing.assert_array_equal(model.codes_[:200], old)
-    assert model.codes_.shape == (300, 8)
+    np.testing.assert_array_equal(model.B_[:200], old)
+    assert model.B_.shape == (300, 8)
 
 
 # 3. hash functions
+
+
+def test_sums_hold_all_chunks():
+    data = make_hidden_signal(300, random_state=0)
+    model = in_chunks(ROHLSE(8, beta=np.inf, random_state=0), data, 100)
+    L = np.eye(5)[data.labels]
+    np.testing.assert_allclose(model._FB, L.T @ model.B_)
+    for modality, sums in zip(("image", "text"), model._statistics, strict=True):
+        Phi = model._features(getattr(data, modality), modality)
+        np.testing.assert_allclose(sums.D, Phi.T @ L, atol=1e-10)
 
 
 def test_hash_functions_are_the_batch_ridge_of_all_chunks():
@@ -138,7 +148,7 @@ def test_hash_functions_are_the_batch_ridge_of_all_chunks():
     for modality in ("image", "text"):
         Phi = model._features(getattr(data, modality), modality)
         P = np.linalg.solve(
-            Phi.T @ Phi + 0.01 * 300 * np.eye(Phi.shape[1]), Phi.T @ model.codes_.astype(float)
+            Phi.T @ Phi + 0.01 * 300 * np.eye(Phi.shape[1]), Phi.T @ model.B_.astype(float)
         )
         np.testing.assert_allclose(getattr(model, f"P_{modality}_"), P, atol=1e-10)
         codes = model.encode(getattr(data, modality), modality)
@@ -170,14 +180,14 @@ def test_multi_hot_labels_equal_class_numbers():
     data = make_hidden_signal(200, random_state=0)
     a = ROHLSE(8, random_state=0).fit(data.image, data.text, data.labels)
     b = ROHLSE(8, random_state=0).fit(data.image, data.text, np.eye(5, dtype=int)[data.labels])
-    np.testing.assert_array_equal(a.codes_, b.codes_)
+    np.testing.assert_array_equal(a.B_, b.B_)
 
 
 def test_fit_forgets_and_is_one_chunk():
     data = make_hidden_signal(200, random_state=0)
     once = ROHLSE(8, random_state=0).partial_fit(data.image, data.text, data.labels)
     again = in_chunks(ROHLSE(8, random_state=0), data, 50).fit(data.image, data.text, data.labels)
-    np.testing.assert_array_equal(once.codes_, again.codes_)
+    np.testing.assert_array_equal(once.B_, again.B_)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +204,7 @@ def test_bad_chunks_are_refused_and_change_nothing(rows, labels, message):
     with pytest.raises(ValueError, match=message):
         model.partial_fit(data.image[rows], data.text[rows], data.labels[labels])
     np.testing.assert_array_equal(model.encode_image(data.image), before)
-    assert len(model.codes_) == 200
+    assert len(model.B_) == 200
 
 
 def test_multi_hot_labels_keep_their_width():
