@@ -265,7 +265,8 @@ def test_codes_do_not_depend_on_the_other_queries(name):
 
 @pytest.mark.parametrize("name", ["CCASign", "CCAITQ"])
 def test_more_bits_than_canonical_directions(name):
-    with pytest.raises(ValueError, match=f"^{name} takes a canonical direction.*at most 7, not 8"):
+    said = f"^{name} takes n_bits canonical directions.*at most 7, not 8"
+    with pytest.raises(ValueError, match=said):
         MODELS[name](8).fit(VIEWS.image, VIEWS.text)
 
 
