@@ -53,7 +53,7 @@ def efficientnet_lite0(device: str = "cpu") -> Any:
 def cnn_features(
     pictures: Sequence[Image.Image],
     *,
-    batch_size: int = 8,
+    batch_size: int = 4,
     device: str = "cpu",
     verbose: bool = False,
 ) -> NDArray[np.float32]:
@@ -63,7 +63,7 @@ def cnn_features(
     ----------
     pictures : sequence of n PIL images
         Any size and mode; see :func:`pixels`.
-    batch_size : int, default=8
+    batch_size : int, default=4
         On a CPU small batches are fastest.
     device : str, default="cpu"
         Torch device.
