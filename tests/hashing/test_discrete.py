@@ -21,7 +21,8 @@ def rng():
 
 @pytest.fixture(scope="module")
 def hidden():
-    return make_hidden_signal(random_state=0).split(0.3, random_state=0)
+    # SCRATCH's weights below were set on the draw with seed 0
+    return make_hidden_signal(random_state=1).split(0.3, random_state=0)
 
 
 def permuted(labels):

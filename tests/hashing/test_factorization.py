@@ -270,7 +270,8 @@ def test_features_of_low_rank_are_reconstructed():
 # supervision, invariance
 
 
-HIDDEN = make_hidden_signal(1200, random_state=0)
+# the settings below were found on the draw with seed 0
+HIDDEN = make_hidden_signal(1200, random_state=1)
 LEARN, TEST = HIDDEN.split(test_size=0.5, random_state=0)
 
 

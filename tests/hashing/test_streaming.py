@@ -216,7 +216,7 @@ def test_multi_hot_labels_keep_their_width():
 
 
 def test_finds_what_only_labels_show():
-    train, test = make_hidden_signal(1200, random_state=0).split(0.25, random_state=0)
+    train, test = make_hidden_signal(1200, random_state=1).split(0.25, random_state=0)
     scores = []
     for labels in (train.labels, np.random.RandomState(1).permutation(train.labels)):
         model = in_chunks(ROHLSE(16, n_anchors=200, random_state=0), train, 300, labels)
