@@ -5,6 +5,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import reproduce_hashing as tool
@@ -23,6 +24,11 @@ def test_every_hash_method_has_its_records():
 
 def test_published_figures_are_those_of_the_tool():
     assert COMMITTED["published"] == json.loads(json.dumps(tool.PUBLISHED))
+
+
+def test_cmfh_on_centred_features_is_near_the_print():
+    printed = np.array(tool.PUBLISHED["CMFH"]["printed"]).T
+    np.testing.assert_allclose(COMMITTED["centred_cmfh"], printed, atol=0.02)
 
 
 def test_learnt_codes_help_most_where_the_query_is_text():
