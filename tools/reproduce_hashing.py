@@ -147,22 +147,19 @@ def centred_cmfh(data: PairedDataset) -> list[list[float]]:
     """
     train, test = data.split()
     relevance = label_relevance(test.labels, train.labels)
-    views = [(a - a.mean(axis=0), b - a.mean(axis=0)) for a, b in _views(train, test)]
+    mean_X, mean_Y = train.image.mean(axis=0), train.text.mean(axis=0)
+    X, Y = train.image - mean_X, train.text - mean_Y
     rows = []
     for n_bits in BITS:
         model = CMFH(n_bits, mu=100.0, gamma=0.01)
-        (X, ask_X), (Y, ask_Y) = views
         alternation = model._alternation(X, Y, None, np.random.RandomState(0))
         alternation.run(model.max_iter, model.tol)
         s = alternation.state
         codes = np.where(s.V.mean(axis=0) <= s.V, 1, -1)
-        ask = np.where(ask_X @ s.P_image >= 0, 1, -1), np.where(ask_Y @ s.P_text >= 0, 1, -1)
+        scores = (test.image - mean_X) @ s.P_image, (test.text - mean_Y) @ s.P_text
+        ask = np.where(scores[0] >= 0, 1, -1), np.where(scores[1] >= 0, 1, -1)
         rows.append(retrieval(ask, (codes, codes), relevance))
     return rows
-
-
-def _views(train: PairedDataset, test: PairedDataset) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(train.image, test.image), (train.text, test.text)]
 
 
 def reproduce(names: list[str]) -> dict[str, Any]:

@@ -264,7 +264,8 @@ def test_thresholds_are_training_means():
 # supervision, invariance
 
 
-HIDDEN = make_hidden_signal(600, random_state=0)
+# the settings below were found on the draw with seed 0
+HIDDEN = make_hidden_signal(600, random_state=1)
 LEARN, TEST = HIDDEN.split(test_size=0.5, random_state=0)
 TUNED = LCMF(16, lam_label=10, alpha_image=1, alpha_text=1, reg=1e-4, max_iter=30, random_state=0)
 MODELS = {
