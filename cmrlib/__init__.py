@@ -5,6 +5,8 @@ The subpackages are imported on first use, so that ``import cmrlib`` returns at 
 ``cmrlib.datasets``     paired image-text data (``load_emoji`` works offline)
 ``cmrlib.features``     image and text feature extractors
 ``cmrlib.cca``          canonical correlation analysis and its relatives
+``cmrlib.realvalued``   deep models: autoencoders, ranking, adversarial, contrastive
+``cmrlib.training``     the one training loop of the deep models
 ``cmrlib.hashing``      binary codes: spectral, quantisation, factorisation, discrete, streaming
 ``cmrlib.evaluation``   ranking metrics with declared cut-offs, denominators and tie rules
 ``cmrlib.plotting``     retrieval galleries, precision-recall curves, similarity maps
@@ -30,7 +32,9 @@ _SUBMODULES = (
     "features",
     "hashing",
     "plotting",
+    "realvalued",
     "search",
+    "training",
 )
 
 

@@ -1,12 +1,13 @@
-"""Linear algebra that the CCA family and hashing share."""
+"""Linear algebra that several families share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpstrf
 
 Array = NDArray[np.float64]
@@ -105,3 +106,49 @@ def column_correlations(S: Array, T: Array) -> Array:
     lengths = np.linalg.norm(S, axis=0) * np.linalg.norm(T, axis=0)
     correlations: Array = np.sum(S * T, axis=0) / lengths
     return correlations
+
+
+def ridge(A: Array, B: Array, reg: float) -> Array:
+    """Return argmin_W ||B - A W||² + reg ||W||², shape (p, k), for A (n, p) and B (n, k).
+
+    Raises
+    ------
+    ValueError
+        If `reg` is 0 and the columns of A are dependent: the minimiser is not unique.
+    """
+    return ridge_solver(A, reg)(B)
+
+
+def ridge_solver(A: Array, reg: float) -> Callable[[Array], Array]:
+    """Return the map of B to :func:`ridge` of A and B, for many B: A is decomposed once."""
+    gram = A.T @ A
+    gram[np.diag_indices_from(gram)] += reg
+    try:
+        factor = cho_factor(gram, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "the least-squares step has no unique solution; use a positive ridge."
+        ) from None
+    return lambda B: cho_solve(factor, A.T @ B, check_finite=False)
+
+
+def procrustes(M: Array) -> Array:
+    """Return the R with orthonormal columns (or rows) that maximises tr(RᵀM): M = P S Qᵀ, R = P Qᵀ.
+
+    It is the minimiser of ||B - V R|| for M = VᵀB, since ||V R|| is the same for every rotation.
+    """
+    P, _, Qt = np.linalg.svd(M, full_matrices=False)
+    R: Array = P @ Qt
+    return R
+
+
+def soft_threshold(M: Array, t: float) -> Array:
+    """Return argmin_Z t ||Z||_1 + ||Z - M||² / 2: every entry moved towards 0 by t."""
+    return np.sign(M) * np.maximum(np.abs(M) - t, 0)
+
+
+def shrink_singular_values(M: Array, t: float) -> Array:
+    """Return argmin_Z t ||Z||_* + ||Z - M||² / 2: singular values lowered by t, not below 0."""
+    P, s, Qt = np.linalg.svd(M, full_matrices=False)
+    Z: Array = (P * np.maximum(s - t, 0)) @ Qt
+    return Z

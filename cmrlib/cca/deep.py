@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from math import ceil
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cmrlib._linalg import column_correlations
 from cmrlib.base import CommonSpaceModel, check_pairs
 from cmrlib.cca.linear import CCA
+from cmrlib.training import seeded, train, validation_split
 
 Array = NDArray[np.float64]
 
@@ -174,21 +175,18 @@ class DCCA(CommonSpaceModel):
     def _fit(self, X: Array, Y: Array, labels: Array | None) -> None:
         self._check_parameters()
         rng = check_random_state(self.random_state)
-        n_validation = max(2, round(self.validation_size * len(X)))
-        order = rng.permutation(len(X))
-        held_out, rest = order[:n_validation], order[n_validation:]
+        rest, held_out = validation_split(len(X), self.validation_size, rng)
         n_batches = 1 if self.solver == "lbfgs" else max(1, len(rest) // self.batch_size)
         if len(rest) // n_batches <= self.n_components:
             raise ValueError(
                 f"a batch of {len(rest) // n_batches} of {len(X)} pairs is too few for "
                 f"n_components={self.n_components}: their correlations are 1 whatever the data."
             )
-        self._standard_image, self._standard_text = _Standardiser(X), _Standardiser(Y)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.randint(2**31))
+        self.scaler_image_, self.scaler_text_ = StandardScaler().fit(X), StandardScaler().fit(Y)
+        with seeded(rng):
             self._network_image = self._network(X.shape[1])
             self._network_text = self._network(Y.shape[1])
-        views = self._tensor(X, self._standard_image), self._tensor(Y, self._standard_text)
+        views = self._tensor(X, self.scaler_image_), self._tensor(Y, self.scaler_text_)
         self._train([V[rest] for V in views], [V[held_out] for V in views], n_batches, rng)
         self.cca_ = self._final_cca(self._outputs(views))
         self.correlations_ = self.cca_.correlations_
@@ -226,24 +224,29 @@ class DCCA(CommonSpaceModel):
     ) -> None:
         networks = nn.ModuleList([self._network_image, self._network_text])
         optimizer = self._optimizer(networks)
-        self.history_: dict[str, list[float]] = {"train": [], "validation": []}
-        best = -np.inf
-        epochs = tqdm(range(self.max_epochs), desc="DCCA", disable=not self.verbose)
-        for epoch in epochs:
-            for batch in np.array_split(rng.permutation(len(rest[0])), n_batches):
-                self._step(optimizer, networks, [V[batch] for V in rest])
+
+        def step(rows: NDArray[np.intp], progress: float) -> dict[str, float]:
+            self._step(optimizer, networks, [V[rows] for V in rest])
+            return {}
+
+        def validate() -> dict[str, float]:
             F, G = self._outputs(rest)
             objective = trace_norm_correlation(torch.as_tensor(F), torch.as_tensor(G), self.reg)
             validation = self._final_cca((F, G)).correlations(*self._outputs(held_out)).sum()
-            self.history_["train"].append(float(objective))
-            self.history_["validation"].append(float(validation))
-            epochs.set_postfix(train=float(objective), validation=float(validation))
-            if validation > best:
-                best, self.best_epoch_ = validation, epoch
-                best_state = copy.deepcopy(networks.state_dict())
-            elif epoch - self.best_epoch_ >= self.patience:
-                break
-        networks.load_state_dict(best_state)
+            return {"train": float(objective), "validation": float(validation)}
+
+        self.history_, self.best_epoch_ = train(
+            networks,
+            step,
+            validate,
+            n=len(rest[0]),
+            batch_size=ceil(len(rest[0]) / n_batches),
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            rng=rng,
+            name="DCCA",
+            verbose=self.verbose,
+        )
 
     def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
         parameters = list(networks.parameters())
@@ -273,36 +276,24 @@ class DCCA(CommonSpaceModel):
     def _final_cca(self, outputs: tuple[Array, Array]) -> CCA:
         return CCA(self.n_components, reg=self.reg).fit(*outputs)
 
-    def _tensor(self, X: Array, standardise: _Standardiser) -> Tensor:
-        return torch.as_tensor(standardise(X), dtype=torch.float64, device=self.device)
+    def _tensor(self, X: Array, scaler: StandardScaler) -> Tensor:
+        return torch.as_tensor(scaler.transform(X), dtype=torch.float64, device=self.device)
 
     def _outputs(self, views: Sequence[Tensor]) -> tuple[Array, Array]:
         return _output(self._network_image, views[0]), _output(self._network_text, views[1])
 
     def _encode_image(self, X: Array) -> Array:
-        tensor = self._tensor(X, self._standard_image)
+        tensor = self._tensor(X, self.scaler_image_)
         return self.cca_.encode_image(_output(self._network_image, tensor))
 
     def _encode_text(self, Y: Array) -> Array:
-        tensor = self._tensor(Y, self._standard_text)
+        tensor = self._tensor(Y, self.scaler_text_)
         return self.cca_.encode_text(_output(self._network_text, tensor))
 
     def correlations(self, image: ArrayLike, text: ArrayLike) -> Array:
         """Return the correlation of each pair of components on other pairs, (n_components,)."""
         X, Y = check_pairs(image, text)
         return column_correlations(self.encode_image(X), self.encode_text(Y))
-
-
-class _Standardiser:
-    """Mean 0 and standard deviation 1 on the training set; constant columns become 0."""
-
-    def __init__(self, X: Array) -> None:
-        self.mean, self.std = X.mean(axis=0), X.std(axis=0)
-        self.std[self.std == 0] = 1
-
-    def __call__(self, X: Array) -> Array:
-        Z: Array = (X - self.mean) / self.std
-        return Z
 
 
 def _output(network: nn.Module, V: Tensor) -> Array:

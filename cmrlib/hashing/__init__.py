@@ -1,7 +1,7 @@
 """Hashing: codes of a few bits, compared by Hamming distance."""
 
+from cmrlib.alternating import Alternation, block_gradient
 from cmrlib.hashing._graphs import Graph, knn_graph, label_factor
-from cmrlib.hashing.alternating import Alternation, block_gradient
 from cmrlib.hashing.codes import (
     CCAITQ,
     CCASign,

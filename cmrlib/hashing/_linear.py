@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, cg
 
 from cmrlib.hashing._graphs import Graph
 
 Array = NDArray[np.float64]
-
-
-def ridge(A: Array, B: Array, reg: float) -> Array:
-    """Return argmin_W ||B - A W||² + reg ||W||², shape (p, k), for A (n, p) and B (n, k).
-
-    Raises
-    ------
-    ValueError
-        If `reg` is 0 and the columns of A are dependent: the minimiser is not unique.
-    """
-    return ridge_solver(A, reg)(B)
-
-
-def ridge_solver(A: Array, reg: float) -> Callable[[Array], Array]:
-    """Return the map of B to :func:`ridge` of A and B, for many B: A is decomposed once."""
-    gram = A.T @ A
-    gram[np.diag_indices_from(gram)] += reg
-    try:
-        factor = cho_factor(gram, check_finite=False)
-    except np.linalg.LinAlgError:
-        raise ValueError(
-            "the least-squares step has no unique solution; use a positive ridge."
-        ) from None
-    return lambda B: cho_solve(factor, A.T @ B, check_finite=False)
 
 
 def graph_sylvester(graph: Graph, B: Array, C: Array, tol: float = 1e-12) -> Array:
@@ -71,16 +45,6 @@ def top_eigenvectors(A: Array, B: Array, k: int) -> tuple[Array, Array]:
     return values[::-1], vectors[:, ::-1]
 
 
-def procrustes(M: Array) -> Array:
-    """Return the R with orthonormal columns (or rows) that maximises tr(RᵀM): M = P S Qᵀ, R = P Qᵀ.
-
-    It is the minimiser of ||B - V R|| for M = VᵀB, since ||V R|| is the same for every rotation.
-    """
-    P, _, Qt = np.linalg.svd(M, full_matrices=False)
-    R: Array = P @ Qt
-    return R
-
-
 def balanced(M: Array) -> Array:
     """Return the V (n, r) that maximises tr(VᵀM) with balanced, uncorrelated columns.
 
@@ -107,15 +71,3 @@ def balanced(M: Array) -> Array:
         P[:, null] = Q_[:, independent[kept : kept + int(null.sum())]]
     V: Array = np.sqrt(n) * P @ Qt
     return V
-
-
-def soft_threshold(M: Array, t: float) -> Array:
-    """Return argmin_Z t ||Z||_1 + ||Z - M||² / 2: every entry moved towards 0 by t."""
-    return np.sign(M) * np.maximum(np.abs(M) - t, 0)
-
-
-def shrink_singular_values(M: Array, t: float) -> Array:
-    """Return argmin_Z t ||Z||_* + ||Z - M||² / 2: singular values lowered by t, not below 0."""
-    P, s, Qt = np.linalg.svd(M, full_matrices=False)
-    Z: Array = (P * np.maximum(s - t, 0)) @ Qt
-    return Z

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.neural_network import MLPRegressor
 
+from cmrlib._linalg import ridge
 from cmrlib.hashing._features import Anchors
-from cmrlib.hashing._linear import ridge
 
 Array = NDArray[np.float64]
 

@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from sklearn.utils import check_random_state, check_scalar
 
-from cmrlib._linalg import fix_signs
+from cmrlib._linalg import fix_signs, procrustes, ridge
+from cmrlib.alternating import Alternation, State
 from cmrlib.cca import CCA
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
-from cmrlib.hashing._linear import procrustes, ridge
 from cmrlib.hashing._model import LinearHashModel
-from cmrlib.hashing.alternating import Alternation, State
 
 Array = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import procrustes, ridge, ridge_solver
+from cmrlib.alternating import Alternation, State
 from cmrlib.base import HashModel, UnpairedModel
 from cmrlib.hashing._discrete import cyclic_bits, sign
 from cmrlib.hashing._features import Anchors, standardiser
 from cmrlib.hashing._graphs import label_factor
-from cmrlib.hashing._linear import procrustes, ridge, ridge_solver
 from cmrlib.hashing._twostep import KernelLogisticMap
-from cmrlib.hashing.alternating import Alternation, State
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]

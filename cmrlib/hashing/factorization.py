@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import ridge
+from cmrlib.alternating import Alternation, State
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._graphs import Graph, knn_graph
-from cmrlib.hashing._linear import graph_sylvester, ridge
+from cmrlib.hashing._linear import graph_sylvester
 from cmrlib.hashing._model import LinearHashModel
-from cmrlib.hashing.alternating import Alternation, State
 
 Array = NDArray[Any]
 

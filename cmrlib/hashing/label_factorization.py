@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import ridge
+from cmrlib.alternating import Alternation, State
 from cmrlib.base import HashModel
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._graphs import label_factor
-from cmrlib.hashing._linear import ridge
 from cmrlib.hashing._twostep import KernelLogisticMap
-from cmrlib.hashing.alternating import Alternation, State
 from cmrlib.hashing.factorization import (
     FactorizationModel,
     Projection,

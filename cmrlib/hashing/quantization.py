@@ -17,12 +17,11 @@ from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state, check_scalar
 
-from cmrlib._linalg import fix_signs, whiten, whitened_cross_covariance
+from cmrlib._linalg import fix_signs, procrustes, whiten, whitened_cross_covariance
+from cmrlib.alternating import Alternation, State
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import standardiser
-from cmrlib.hashing._linear import procrustes
 from cmrlib.hashing._model import LinearHashModel
-from cmrlib.hashing.alternating import Alternation, State
 from cmrlib.hashing.codes import CCAHashModel, random_rotation
 
 Array = NDArray[np.float64]

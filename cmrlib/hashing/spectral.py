@@ -15,14 +15,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, check_scalar
 
-from cmrlib._linalg import whiten
+from cmrlib._linalg import procrustes, whiten
+from cmrlib.alternating import Alternation, State
 from cmrlib.base import HashModel, check_varies, check_view
 from cmrlib.hashing._discrete import cyclic_bits, sign
 from cmrlib.hashing._features import standardiser
 from cmrlib.hashing._graphs import Graph, knn_graph
-from cmrlib.hashing._linear import procrustes
 from cmrlib.hashing._model import LinearHashModel
-from cmrlib.hashing.alternating import Alternation, State
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.utils import check_random_state, check_scalar
 
+from cmrlib._linalg import shrink_singular_values, soft_threshold
+from cmrlib.alternating import Alternation, State
 from cmrlib.base import HashModel, check_labels, check_pairs
 from cmrlib.hashing._discrete import sign
 from cmrlib.hashing._features import Anchors, standardiser
-from cmrlib.hashing._linear import balanced, shrink_singular_values, soft_threshold
-from cmrlib.hashing.alternating import Alternation, State
+from cmrlib.hashing._linear import balanced
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]

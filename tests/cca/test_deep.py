@@ -187,7 +187,7 @@ def test_early_stopping_returns_to_the_best_epoch():
     order = np.random.RandomState(0).permutation(200)
     held_out, rest = order[:20], order[20:]
     outputs = [model._outputs([model._tensor(V[rows], s) for V, s in
-                               ((X, model._standard_image), (Y, model._standard_text))])
+                               ((X, model.scaler_image_), (Y, model.scaler_text_))])
                for rows in (rest, held_out)]  # fmt: skip
     again = CCA(2, reg=model.reg).fit(*outputs[0]).correlations(*outputs[1]).sum()
     np.testing.assert_allclose(again, max(validation), atol=1e-10)

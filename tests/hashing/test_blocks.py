@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_sylvester
 
+from cmrlib._linalg import procrustes, ridge, shrink_singular_values, soft_threshold
 from cmrlib.hashing import Alternation, block_gradient
 from cmrlib.hashing._discrete import cyclic_bits, likelihood_bits, sign
 from cmrlib.hashing._features import Anchors, standardiser
 from cmrlib.hashing._graphs import Graph, knn_graph, label_factor
-from cmrlib.hashing._linear import (
-    balanced,
-    graph_sylvester,
-    procrustes,
-    ridge,
-    shrink_singular_values,
-    soft_threshold,
-    top_eigenvectors,
-)
+from cmrlib.hashing._linear import balanced, graph_sylvester, top_eigenvectors
 from cmrlib.hashing._twostep import KernelLogisticMap, MLPMap, RidgeMap
 
 

@@ -1,0 +1,1 @@
+"""Checks for the exercises of the chapters on real-valued deep models."""

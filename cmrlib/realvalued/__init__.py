@@ -1,0 +1,1 @@
+"""Real-valued deep models: their losses, encoders and training."""
