@@ -26,11 +26,9 @@ import platform
 import re
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import version
@@ -73,7 +71,7 @@ from cmrlib.features.image import efficientnet_lite0, pixels
 from cmrlib.features.networks import SmallCNN, build_network, measure_layers
 from cmrlib.features.recurrent import RecurrentEncoder
 from cmrlib.features.text import minilm
-from reproduce_wikipedia import data_hash
+from records import data_hash, made_with, write
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "cmrlib" / "features" / "measured.json"
@@ -698,9 +696,8 @@ def measure(use_cache: bool) -> dict[str, Any]:
     same_group = label_relevance(test.labels, test.labels)
     return rounded(
         {
-            "date": date.today().isoformat(),
+            **made_with(PACKAGES),
             "data": data_hash(emoji_data()),
-            "versions": {package: version(package) for package in PACKAGES},
             "processor": processor(),
             "threads": 1,
             "load": load,
@@ -756,14 +753,7 @@ def main() -> None:
             sys.exit("\n".join(said))
         print("The committed tables are the same within noise.")
         return
-    with tempfile.NamedTemporaryFile(
-        "w", dir=TARGET.parent, suffix=".json", delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(found, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, TARGET)
-    print(f"wrote {TARGET}")
+    write(TARGET, found)
 
 
 if __name__ == "__main__":

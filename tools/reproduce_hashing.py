@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
-from datetime import date
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,7 +27,7 @@ from cmrlib.catalog import Method, methods
 from cmrlib.datasets import PairedDataset, fetch_wikipedia
 from cmrlib.evaluation import average_precision, label_relevance
 from cmrlib.hashing import CMFH
-from reproduce_wikipedia import data_hash
+from records import data_hash, made_with, write
 
 TARGET = Path(__file__).resolve().parents[1] / "cmrlib" / "hashing" / "reproducing.json"
 PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -172,9 +169,8 @@ def reproduce(names: list[str]) -> dict[str, Any]:
                 records.append(record)
                 print(json.dumps(record), flush=True)
     return {
-        "date": date.today().isoformat(),
+        **made_with(PACKAGES),
         "data": data_hash(data),
-        "versions": {package: version(package) for package in PACKAGES},
         "published": PUBLISHED,
         "centred_cmfh": centred_cmfh(data),
         "records": records,
@@ -215,10 +211,7 @@ def main() -> None:
             sys.exit("\n".join(said))
         print("The committed records are reproduced.")
         return
-    partial = TARGET.with_suffix(".part")
-    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, TARGET)
-    print(f"wrote {TARGET}")
+    write(TARGET, found)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,10 @@ gives is taken from it; what it leaves open is chosen on a quarter of the traini
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
-import os
 import sys
-import tempfile
 from dataclasses import dataclass, field
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +23,7 @@ from cmrlib.base import RetrievalModel
 from cmrlib.catalog import method
 from cmrlib.datasets import PairedDataset, fetch_wikipedia
 from cmrlib.evaluation import average_precision, label_relevance
+from records import data_hash, made_with, write
 
 TARGET = Path(__file__).resolve().parents[1] / "cmrlib" / "cca" / "reproducing_2010.json"
 PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -157,14 +153,6 @@ def measure(run: Run, data: PairedDataset) -> dict[str, Any]:
     }
 
 
-def data_hash(data: PairedDataset) -> str:
-    """Return the SHA-256 of the features and labels."""
-    digest = hashlib.sha256()
-    for array in (data.image, data.text, data.labels):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
 def reproduce() -> dict[str, Any]:
     """Return the whole table with what it was made with."""
     data = fetch_wikipedia()
@@ -173,9 +161,8 @@ def reproduce() -> dict[str, Any]:
         rows.append(measure(run, data))
         print(f"{run.method:8} {rows[-1]['ours']}  {rows[-1]['parameters']}", flush=True)
     table = {
-        "date": date.today().isoformat(),
+        **made_with(PACKAGES),
         "data": data_hash(data),
-        "versions": {package: version(package) for package in PACKAGES},
         "rows": rows,
     }
     plain: dict[str, Any] = json.loads(json.dumps(table))  # tuples become lists, as in the file
@@ -208,14 +195,7 @@ def main() -> None:
             sys.exit("\n".join(said))
         print("The committed table is reproduced.")
         return
-    with tempfile.NamedTemporaryFile(
-        "w", dir=TARGET.parent, suffix=".json", delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(found, file, indent=1)
-        file.write("\n")
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, TARGET)
-    print(f"wrote {TARGET}")
+    write(TARGET, found)
 
 
 if __name__ == "__main__":
