@@ -108,6 +108,46 @@ class WordNetwork(nn.Module):
         return codes
 
 
+def encoder_pair(
+    p: int,
+    q: int,
+    n_components: int,
+    *,
+    hidden: Sequence[int] = (),
+    dropout: float = 0.0,
+    image_shape: Sequence[int] | None = None,
+    text_shape: Sequence[int] | None = None,
+) -> nn.ModuleDict:
+    """Return networks "image" and "text" that map both modalities to one space.
+
+    Parameters
+    ----------
+    p, q : int
+        Columns of the images and of the texts.
+    n_components : int
+        Outputs of both networks.
+    hidden : sequence of int, default=()
+        Widths of the hidden layers of a network that reads features.
+    dropout : float, default=0
+        Share of these hidden units that is switched off in training.
+    image_shape : (channels, height, width), optional
+        Read pictures with a :class:`PictureNetwork`.
+    text_shape : (length, width), optional
+        Read sentences with a :class:`WordNetwork`.
+    """
+    image = (
+        mlp((p, *hidden, n_components), dropout=dropout)
+        if image_shape is None
+        else PictureNetwork(image_shape, n_components)
+    )
+    text = (
+        mlp((q, *hidden, n_components), dropout=dropout)
+        if text_shape is None
+        else WordNetwork(text_shape, n_components)
+    )
+    return nn.ModuleDict({"image": image, "text": text})
+
+
 def check_shape(shape: Sequence[int] | None, width: int, name: str, n_axes: int) -> None:
     """Refuse a shape of pictures or sentences that does not hold the features.
 

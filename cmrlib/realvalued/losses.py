@@ -74,7 +74,7 @@ def _one_direction(S: Tensor, margin: float, positive: Tensor) -> Tensor:
     # (n, n, n): query, positive, negative
     hinge = (margin - S[:, :, None] + S[:, None, :]).clamp(min=0)
     hinge = hinge.masked_fill(positive[:, None, :], 0).sum(dim=2)
-    weight = positive / positive.sum(dim=1, keepdim=True).clamp(min=1)
+    weight = positive.to(S.dtype) / positive.sum(dim=1, keepdim=True).clamp(min=1)
     return (hinge * weight).sum(dim=1).mean()
 
 
