@@ -2,6 +2,7 @@
 
 from cmrlib.datasets._dataset import PairedDataset
 from cmrlib.datasets._facts import DatasetFacts, dataset_facts
+from cmrlib.datasets.clicks import ClickLog, make_clicks
 from cmrlib.datasets.coco import fetch_coco
 from cmrlib.datasets.emoji import load_emoji
 from cmrlib.datasets.emoji_names import emoji_names
@@ -23,6 +24,7 @@ from cmrlib.datasets.wikipedia import fetch_wikipedia
 from cmrlib.datasets.xmedia import fetch_xmedia
 
 __all__ = [
+    "ClickLog",
     "Clips",
     "DatasetFacts",
     "PairedDataset",
@@ -38,6 +40,7 @@ __all__ = [
     "fetch_wikipedia",
     "fetch_xmedia",
     "load_emoji",
+    "make_clicks",
     "make_clips",
     "make_gaussian_views",
     "make_hidden_signal",
