@@ -96,6 +96,25 @@ def check_pairs(
     return X, Y
 
 
+def check_unpaired(
+    image: ArrayLike, text: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both modalities of a training set without pairs, checked to be informative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`check_view`; and if there is a single item, or a column is constant, as in
+        :func:`check_pairs`.
+    """
+    X, Y = check_view(image, "image"), check_view(text, "text")
+    for name, array in (("image", X), ("text", Y)):
+        if len(array) < 2:
+            raise ValueError(f"one {name} is not enough to fit a model; give at least 2.")
+        check_varies(array, name)
+    return X, Y
+
+
 def check_varies(array: Array, name: str) -> None:
     """Refuse constant columns, except zeros: a unit or word that never fires is no mistake."""
     suspects = np.flatnonzero(array[0] == array[-1])  # few, so that most columns are not read
@@ -298,11 +317,7 @@ class UnpairedModel(CommonSpaceModel):
         TypeError, ValueError
             With one sentence saying what is wrong; an earlier fit is left as it was.
         """
-        X, Y = check_view(image, "image"), check_view(text, "text")
-        for name, array in (("image", X), ("text", Y)):
-            if len(array) < 2:
-                raise ValueError(f"one {name} is not enough to fit a model; give at least 2.")
-            check_varies(array, name)
+        X, Y = check_unpaired(image, text)
         L, M = check_labels(image_labels, len(X)), check_labels(text_labels, len(Y))
         if L.shape[1:] != M.shape[1:]:
             raise ValueError(

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import check_random_state, check_scalar
+from tqdm import tqdm
 
 from cmrlib.base import CommonSpaceModel, check_view
 
@@ -479,6 +480,9 @@ class MultimodalDBM(CommonSpaceModel):
         earlier if no unit of it moves by more than 1e-7. Items with one modality missing may take
         hundreds; on the emoji they are ranked as well after 10.
     random_state : int, optional
+        Seeds the weights, the batches and the chains.
+    verbose : bool, default=False
+        Show a progress bar of the second stage.
 
     Attributes
     ----------
@@ -538,6 +542,7 @@ class MultimodalDBM(CommonSpaceModel):
         k: int = 1,
         max_sweeps: int = 50,
         random_state: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_components = n_components
         self.hidden = hidden
@@ -554,6 +559,7 @@ class MultimodalDBM(CommonSpaceModel):
         self.k = k
         self.max_sweeps = max_sweeps
         self.random_state = random_state
+        self.verbose = verbose
 
     def _fit(self, X: Array, Y: Array, labels: Array | None) -> None:
         self._check_parameters()
@@ -654,7 +660,8 @@ class MultimodalDBM(CommonSpaceModel):
         fantasies = self._start(chain, *[V[rng.integers(n, size=self.n_chains)] for V in views])
         words = chain.lengths(fantasies)
         n_batches = int(np.ceil(n / self.batch_size))
-        for epoch in range(self.n_epochs):
+        epochs = tqdm(range(self.n_epochs), desc="MultimodalDBM", disable=not self.verbose)
+        for epoch in epochs:
             rate = self.learning_rate * (1 - epoch / self.n_epochs)
             errors = np.zeros(2)
             for batch in np.array_split(rng.permutation(n), n_batches):

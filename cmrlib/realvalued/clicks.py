@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmrlib.base import CommonSpaceModel, check_varies, check_view
+from cmrlib.base import CommonSpaceModel, check_unpaired
 from cmrlib.realvalued._model import partner_retrieval
 from cmrlib.realvalued.encoders import mlp
 from cmrlib.training import History, Rows, seeded, train
@@ -303,11 +303,7 @@ class MRWNN(CommonSpaceModel):
         TypeError, ValueError
             With one sentence saying what is wrong; an earlier fit is left as it was.
         """
-        X, Y = check_view(image, "image"), check_view(text, "text")
-        for name, array in (("image", X), ("text", Y)):
-            if len(array) < 2:
-                raise ValueError(f"one {name} is not enough to fit a model; give at least 2.")
-            check_varies(array, name)
+        X, Y = check_unpaired(image, text)
         self._fit_clicks(X, Y, _check_clicks(clicks, (len(X), len(Y))))
         self.n_features_image_, self.n_features_text_ = X.shape[1], Y.shape[1]
         return self

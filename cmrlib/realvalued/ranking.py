@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cmrlib.base import SimilarityModel, check_varies, check_view
+from cmrlib.base import SimilarityModel, check_unpaired
 from cmrlib.evaluation import mean_average_precision
 from cmrlib.realvalued._model import Batch, ShapedDeepModel, partner_retrieval
 from cmrlib.realvalued.encoders import encoder_pair
@@ -133,11 +133,7 @@ class TripleModel(SimilarityModel):
         TypeError, ValueError
             With one sentence saying what is wrong; an earlier fit is left as it was.
         """
-        X, Y = check_view(image, "image"), check_view(text, "text")
-        for name, array in (("image", X), ("text", Y)):
-            if len(array) < 2:
-                raise ValueError(f"one {name} is not enough to fit a model; give at least 2.")
-            check_varies(array, name)
+        X, Y = check_unpaired(image, text)
         R = check_relevance(relevance, len(X), len(Y))
         self._fit_relevance(X, Y, csr_array(R.T))
         self.n_features_image_, self.n_features_text_ = X.shape[1], Y.shape[1]
